@@ -1,0 +1,234 @@
+//! One attempt: its workspace, logs and recorded decisions, and the operations on variables.
+
+use super::control::{Abort, Reason, Recorded, Stm, Stop, StopKind};
+use super::hooks::Hooks;
+use super::reads::ReadSet;
+use crate::store::{Outbox, Own, Store, Var, Workspace};
+use crate::sync::Arc;
+use crate::sync::plain;
+use crate::sync::steps::{Point, pass};
+use crate::sync::time::{Duration, Instant, after};
+use std::cell::{Cell, RefCell};
+use std::panic::Location;
+
+/// What the closure works on, through `Tx`.
+pub(crate) struct Attempt<'s> {
+    pub(super) ws: Workspace<'s>,
+    pub(super) reads: ReadSet,
+    /// Reads promoted by `ensure`; the same as reads unless isolation is by snapshot.
+    pub(super) ensured: RefCell<Vec<u32>>,
+    pub(crate) hooks: Hooks,
+    pub(super) recorded: Cell<Option<Recorded>>,
+    /// Identifies the attempt in the stops that it issues; 0 until it issues one.
+    id: Cell<u64>,
+    /// Which run of the closure this is.
+    pub(super) number: u64,
+    /// The call's first slow moment, from which `retry_for` counts.
+    pub(super) started: Cell<Option<Instant>>,
+    /// The earliest deadline among the alternatives that are waiting.
+    pub(super) wake_at: Cell<Option<Instant>>,
+}
+
+impl<'s> Attempt<'s> {
+    #[inline]
+    pub(super) fn new(store: &'s Arc<Store>) -> Self {
+        Attempt {
+            ws: Workspace::new(store),
+            reads: ReadSet::new(),
+            ensured: RefCell::default(),
+            hooks: Hooks::default(),
+            recorded: Cell::new(None),
+            id: Cell::new(0),
+            number: 0,
+            started: Cell::new(None),
+            wake_at: Cell::new(None),
+        }
+    }
+
+    /// Begins the next run of the closure.
+    #[inline]
+    pub(super) fn begin(&mut self) {
+        self.reads.clear();
+        self.ensured.get_mut().clear();
+        self.recorded.set(None);
+        self.id.set(0);
+        self.wake_at.set(None);
+        self.number += 1;
+        self.ws.begin();
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The moment that `retry_for` counts from.
+    pub(super) fn started(&self) -> Instant {
+        let started = self.started.get().unwrap_or_else(Instant::now);
+        self.started.set(Some(started));
+        started
+    }
+
+    #[inline(always)]
+    fn check_space<T>(&self, var: &Var<T>) {
+        if !var.lives_in(self.ws.store()) {
+            foreign_space(var.name(), var.slot(), var.home(), self.ws.store());
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn read<'a, T: Send + Sync + 'static>(&'a self, var: &'a Var<T>) -> &'a T {
+        self.check_space(var);
+        if self.ws.has_own(var.slot()) {
+            return self.read_own(var);
+        }
+        self.reads.push(var.slot());
+        let value = self.ws.read(var);
+        pass(Point::Read);
+        value
+    }
+
+    #[inline(never)]
+    fn read_own<'a, T: Send + Sync + 'static>(&'a self, var: &'a Var<T>) -> &'a T {
+        loop {
+            match self.ws.own(var) {
+                Own::Value(value) => return value,
+                // The value is needed now: an ordinary read and write from here on (§4.5).
+                Own::Merges => self.promote(var),
+                Own::Nothing => unreachable!("asked only for variables in the write set"),
+            }
+        }
+    }
+
+    fn promote<T: Send + Sync + 'static>(&self, var: &Var<T>) {
+        self.reads.push(var.slot());
+        self.ws.promote(var);
+    }
+
+    #[inline]
+    pub(crate) fn write<T: Send + Sync + 'static>(&self, var: &Var<T>, value: T) {
+        self.check_space(var);
+        self.ws.write(var, value);
+    }
+
+    #[inline]
+    pub(crate) fn modify<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl FnOnce(&T) -> T) {
+        self.check_space(var);
+        if !self.ws.has_own(var.slot()) {
+            self.reads.push(var.slot());
+            pass(Point::Read);
+        } else if matches!(self.ws.own(var), Own::Merges) {
+            self.promote(var);
+        }
+        self.ws.modify(var, f);
+    }
+
+    pub(crate) fn replace<'a, T: Send + Sync + 'static>(&'a self, var: &'a Var<T>, value: T) -> &'a T {
+        let old = self.read(var);
+        self.ws.write(var, value);
+        old
+    }
+
+    pub(crate) fn write_if_changed<T: PartialEq + Send + Sync + 'static>(&self, var: &Var<T>, value: T) -> bool {
+        let changed = *self.read(var) != value;
+        if changed {
+            self.ws.write(var, value);
+        }
+        changed
+    }
+
+    pub(crate) fn ensure<T: Send + Sync + 'static>(&self, var: &Var<T>) {
+        self.check_space(var);
+        self.reads.push(var.slot());
+        self.ensured.borrow_mut().push(var.slot());
+    }
+
+    pub(crate) fn merge<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl Fn(&T) -> T + Send + Sync + 'static) {
+        self.check_space(var);
+        if self.ws.has_own(var.slot()) && matches!(self.ws.own(var), Own::Value(_)) {
+            // The attempt's own value is known: nothing to defer.
+            return self.ws.modify(var, f);
+        }
+        self.ws.merge(var, f);
+    }
+
+    pub(crate) fn merge_then<T: Send + Sync + 'static, R: Send + 'static>(
+        &self,
+        var: &Var<T>,
+        f: impl Fn(&T) -> T + Send + Sync + 'static,
+        then: impl Fn(&T) -> R + Send + Sync + 'static,
+    ) -> Outbox<R> {
+        self.merge(var, f);
+        self.ws.then(var, then)
+    }
+
+    /// This attempt's mark on the stops that it issues.
+    pub(super) fn id(&self) -> u64 {
+        static NEXT: plain::AtomicU64 = plain::AtomicU64::new(1);
+        if self.id.get() == 0 {
+            // ORDERING: Relaxed: only uniqueness counts.
+            self.id.set(NEXT.fetch_add(1, plain::Ordering::Relaxed));
+        }
+        self.id.get()
+    }
+
+    fn stop(&self, kind: StopKind) -> Stop {
+        if self.recorded.get().is_none() {
+            self.recorded.set(Some(Recorded::Stop(kind)));
+        }
+        Stop { attempt: self.id(), kind }
+    }
+
+    pub(crate) fn retry(&self) -> Stop {
+        self.stop(StopKind::Retry)
+    }
+
+    pub(crate) fn retry_until(&self, deadline: Instant) -> Stm<()> {
+        if Instant::now() >= deadline {
+            return Ok(());
+        }
+        self.wake_at.set(Some(self.wake_at.get().map_or(deadline, |earlier| earlier.min(deadline))));
+        Err(self.retry())
+    }
+
+    pub(crate) fn retry_for(&self, limit: Duration) -> Stm<()> {
+        match after(self.started(), limit) {
+            Some(deadline) => self.retry_until(deadline),
+            None => Err(self.retry()),
+        }
+    }
+
+    pub(crate) fn refresh(&self) -> Stm<()> {
+        let stale = self.ws.any_stale(|is_stale| self.reads.find(is_stale).is_some());
+        if stale { Err(self.stop(StopKind::Refresh)) } else { Ok(()) }
+    }
+
+    pub(crate) fn abort<R, E>(&self, error: E, at: &'static Location<'static>) -> Result<R, Abort<E>> {
+        if self.recorded.get().is_none() {
+            self.recorded.set(Some(Recorded::Abort(at)));
+        }
+        Err(Abort(Reason::Error { error, issued: Some(self.id()) }))
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn foreign_space(name: Option<&str>, slot: u32, home: Option<&Arc<Store>>, store: &Store) -> ! {
+    let home = home.unwrap_or_else(|| Store::global());
+    let variable = match name {
+        Some(name) => format!("variable `{name}`"),
+        None => format!("variable #{slot}"),
+    };
+    panic!(
+        "tvar: {variable} belongs to space `{}`, but it is used in a transaction or snapshot of space `{}`; \
+         one transaction works in one space",
+        home.name(),
+        store.name()
+    );
+}
+
+/// Panics if a variable is not of this store (§1.1).
+pub(crate) fn check_same_space<T>(var: &Var<T>, store: &Store) {
+    if !var.lives_in(store) {
+        foreign_space(var.name(), var.slot(), var.home(), store);
+    }
+}

@@ -1,0 +1,75 @@
+//! `on_commit` and `on_rollback` (§7.1).
+
+use crate::store::outside_attempt;
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+type Hook = Box<dyn FnOnce()>;
+
+/// The hooks that an attempt has registered.
+#[derive(Default)]
+pub(crate) struct Hooks {
+    commit: RefCell<Vec<Hook>>,
+    rollback: RefCell<Vec<Hook>>,
+}
+
+/// A point to undo to.
+#[derive(Clone, Copy)]
+pub(crate) struct HookMark(usize, usize);
+
+impl Hooks {
+    pub(crate) fn on_commit(&self, f: impl FnOnce() + 'static) {
+        self.commit.borrow_mut().push(Box::new(f));
+    }
+
+    pub(crate) fn on_rollback(&self, f: impl FnOnce() + 'static) {
+        self.rollback.borrow_mut().push(Box::new(f));
+    }
+
+    pub(crate) fn mark(&self) -> HookMark {
+        HookMark(self.commit.borrow().len(), self.rollback.borrow().len())
+    }
+
+    /// Discards what was registered since the mark.
+    pub(crate) fn undo(&self, mark: HookMark) {
+        let commit = self.commit.borrow_mut().split_off(mark.0);
+        let rollback = self.rollback.borrow_mut().split_off(mark.1);
+        discard(commit);
+        discard(rollback);
+    }
+
+    /// Ends the attempt: the hooks that must run now. The others are discarded.
+    pub(crate) fn take(&self, committed: bool) -> Vec<Hook> {
+        if self.commit.borrow().is_empty() && self.rollback.borrow().is_empty() {
+            return Vec::new();
+        }
+        let (commit, rollback) = (self.commit.take(), self.rollback.take());
+        let (run, forget) = if committed { (commit, rollback) } else { (rollback, commit) };
+        discard(forget);
+        run
+    }
+}
+
+/// What a discarded hook captured may have destructors that run transactions.
+fn discard(hooks: Vec<Hook>) {
+    if !hooks.is_empty() {
+        outside_attempt(|| {
+            for hook in hooks {
+                // A panicking destructor was reported by the panic hook and undoes nothing.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(hook)));
+            }
+        });
+    }
+}
+
+/// Runs hooks in order; all of them, even if one panics. Returns the first panic.
+pub(crate) fn run_all(hooks: Vec<Hook>) -> Option<Box<dyn Any + Send>> {
+    let mut first = None;
+    for hook in hooks {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(hook)) {
+            first.get_or_insert(payload);
+        }
+    }
+    first
+}

@@ -1,0 +1,18 @@
+//! Attempts: running the closure, its logs, and the loop around it (A1 to A5, ARCHITECTURE.md, "Attempts").
+//!
+//! The attempt loop exists once, in [`run`]; every way of starting a transaction goes through it.
+
+mod access;
+mod compose;
+mod control;
+mod hooks;
+mod options;
+mod park;
+mod reads;
+mod run;
+
+pub(crate) use access::{Attempt, check_same_space};
+pub use control::{Abort, Stm, Stop};
+pub(crate) use options::Options;
+pub use options::{Isolation, Label};
+pub(crate) use run::{Call, Failure, Loss, run};

@@ -1,0 +1,21 @@
+//! Committing: validation against the newest root, publication, wake-ups (C1 to C4, ARCHITECTURE.md, "Commit").
+//!
+//! The only user code that runs in here are merge functions and destructors.
+
+mod backoff;
+mod publish;
+mod turn;
+
+pub use backoff::Backoff;
+pub(crate) use backoff::Pause;
+pub(crate) use publish::{Outcome, Rules, bump, commit};
+pub(crate) use turn::{Turn, Turnstile};
+
+use crate::wait::Registry;
+
+/// What a space keeps beside its tree.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) registry: Registry,
+    pub(crate) turnstile: Turnstile,
+}

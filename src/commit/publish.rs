@@ -1,0 +1,127 @@
+//! One commit: choose a base, validate, build, swap, wake.
+
+use super::{Pause, Shared, Turn};
+use crate::store::{Base, Count, Journal, Published, Workspace};
+use crate::sync::steps::{Point, pass};
+use crate::sync::time::Instant;
+use std::any::Any;
+
+/// Lost swaps after which a commit takes the turn, so that it ends within a bound (§4.4).
+const LOST_SWAPS_BEFORE_TURN: u32 = 64;
+
+/// What a commit goes by.
+pub(crate) struct Rules<'r, F> {
+    /// Finds a variable that was written since the snapshot and must not have been: one that was read, or under snapshot
+    /// isolation one that was ensured or written (§2.2).
+    pub(crate) find_conflict: F,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) pause: &'r mut Pause,
+}
+
+/// How a commit ended.
+pub(crate) enum Outcome {
+    Committed,
+    /// This slot was written since the snapshot.
+    Conflict(u32),
+    TimedOut,
+    /// A merge function panicked on a value that was current (§4.3).
+    Panicked(Box<dyn Any + Send>),
+}
+
+/// Publishes the workspace's writes (C1). A lost swap re-applies them; no closure runs again for it (§2.3).
+#[inline]
+pub(crate) fn commit<'s, F>(
+    ws: &mut Workspace<'_>,
+    shared: &'s Shared,
+    turn: &mut Option<Turn<'s>>,
+    rules: Rules<'_, F>,
+) -> Outcome
+where
+    F: Fn(&Workspace<'_>) -> Option<u32>,
+{
+    if ws.is_read_only() {
+        // Serialises at its snapshot: nothing to validate (§2.5).
+        ws.count(Count::ReadOnly);
+        return Outcome::Committed;
+    }
+    let mut lost = 0;
+    loop {
+        let base = ws.choose_base();
+        pass(Point::Validate);
+        // C4: after the load of the base.
+        if turn.is_none() && shared.turnstile.is_taken() {
+            if !shared.turnstile.stand_by(rules.deadline) {
+                return Outcome::TimedOut;
+            }
+            continue;
+        }
+        if base == Base::Newer
+            && let Some(slot) = (rules.find_conflict)(ws)
+        {
+            return Outcome::Conflict(slot);
+        }
+        if let Err(payload) = ws.evaluate() {
+            let counted = ws.base_is_newest();
+            ws.discard_evaluation();
+            if counted {
+                return Outcome::Panicked(payload);
+            }
+            continue;
+        }
+        match ws.publish(shared.registry.anyone()) {
+            Published::Yes => {
+                pass(Point::Swapped);
+                announce(ws, shared);
+                break;
+            }
+            Published::Unchanged => {
+                ws.discard_evaluation();
+                break;
+            }
+            Published::Lost => {
+                ws.discard_evaluation();
+                ws.count(Count::LostSwaps);
+                lost += 1;
+                if lost < LOST_SWAPS_BEFORE_TURN || turn.is_some() {
+                    rules.pause.wait();
+                } else {
+                    // From here on each other commit that has its base already can win once more, and no further one.
+                    *turn = shared.turnstile.take(rules.deadline);
+                    if turn.is_none() {
+                        return Outcome::TimedOut;
+                    }
+                    ws.count(Count::Escalations);
+                }
+            }
+        }
+    }
+    ws.deliver();
+    ws.count(Count::Commits);
+    Outcome::Committed
+}
+
+/// Wakes whoever waits for what the swap wrote, and for what its base's committer has not announced yet (§4.1).
+#[inline]
+fn announce(ws: &mut Workspace<'_>, shared: &Shared) {
+    if !shared.registry.anyone() {
+        return;
+    }
+    match ws.unannounced() {
+        None => {}
+        Some(Journal::Unknown) => shared.registry.wake_all(),
+        Some(Journal::Slots { len, slots }) => shared.registry.wake(&slots[..usize::from(len)]),
+    }
+    shared.registry.wake(ws.changed());
+    ws.set_announced();
+}
+
+/// Swaps the root for one with the same content: swaps that were prepared before a turn began fail (C4).
+pub(crate) fn bump(ws: &mut Workspace<'_>, shared: &Shared) {
+    loop {
+        ws.choose_base();
+        if ws.publish_same(shared.registry.anyone()) {
+            announce(ws, shared);
+            return;
+        }
+    }
+}

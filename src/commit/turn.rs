@@ -1,0 +1,138 @@
+//! The turnstile: a transaction that keeps losing gets a turn during which nobody else publishes (§4.4).
+//!
+//! The holder sets `taken` and then swaps the root (to one with the same content); a committer loads its base root and then
+//! looks at `taken` (C4). So a committer that did not see the turn has a base that the holder's swap has replaced, and its own
+//! swap fails.
+
+use crate::sync::atomic::{AtomicBool, Ordering, model_fence};
+use crate::sync::time::Instant;
+use crate::sync::{Arc, Mutex};
+use crate::wait::Latch;
+use crossbeam_utils::CachePadded;
+use std::collections::VecDeque;
+
+/// The turnstile of one space.
+#[derive(Debug, Default)]
+pub(crate) struct Turnstile {
+    taken: CachePadded<Taken>,
+    line: Mutex<Line>,
+}
+
+#[derive(Debug)]
+struct Taken(AtomicBool);
+
+impl Default for Taken {
+    fn default() -> Self {
+        Taken(AtomicBool::new(false))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    held: bool,
+    /// Who wants the turn, in order of arrival.
+    next: VecDeque<Arc<Latch>>,
+    /// Committers that wait for the end of the running turn.
+    bystanders: Vec<Arc<Latch>>,
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Mutex::new(T::default())
+    }
+}
+
+/// The turn; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    turnstile: &'a Turnstile,
+}
+
+impl Turnstile {
+    /// Whether somebody holds the turn. To be asked after the base root was loaded.
+    #[inline(always)]
+    pub(crate) fn is_taken(&self) -> bool {
+        // ORDERING: SeqCst: after the load of the base in the total order; partner: `take`, before the holder's swap.
+        self.taken.0.load(Ordering::SeqCst)
+    }
+
+    /// Waits for the turn; `None` if the deadline passes first.
+    pub(crate) fn take(&self, deadline: Option<Instant>) -> Option<Turn<'_>> {
+        let mut line = self.line.lock();
+        if line.held {
+            let latch = Latch::new();
+            line.next.push_back(latch.clone());
+            drop(line);
+            if !latch.wait(deadline) {
+                let mut line = self.line.lock();
+                if let Some(at) = line.next.iter().position(|other| Arc::ptr_eq(other, &latch)) {
+                    line.next.remove(at);
+                    return None;
+                }
+                // Granted just now: goes on to the next in line.
+                drop(line);
+                drop(Turn { turnstile: self });
+                return None;
+            }
+        } else {
+            line.held = true;
+            drop(line);
+        }
+        // ORDERING: SeqCst: before the holder's swap of the root in the total order; partner: `is_taken`.
+        self.taken.0.store(true, Ordering::SeqCst);
+        model_fence();
+        Some(Turn { turnstile: self })
+    }
+
+    /// Waits for the end of the running turn (of several in a row); `false` if the deadline passes first.
+    pub(crate) fn stand_by(&self, deadline: Option<Instant>) -> bool {
+        let latch = Latch::new();
+        let mut line = self.line.lock();
+        if !line.held {
+            return true;
+        }
+        line.bystanders.push(latch.clone());
+        drop(line);
+        let over = latch.wait(deadline);
+        if !over {
+            self.line.lock().bystanders.retain(|other| !Arc::ptr_eq(other, &latch));
+        }
+        over
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut line = self.turnstile.line.lock();
+        let next = line.next.pop_front();
+        if next.is_none() {
+            line.held = false;
+            // ORDERING: SeqCst: pairs with `is_taken`; under the lock, so that a new holder's store comes after.
+            self.turnstile.taken.0.store(false, Ordering::SeqCst);
+        }
+        let bystanders = if next.is_none() { std::mem::take(&mut line.bystanders) } else { Vec::new() };
+        drop(line);
+        next.iter().chain(&bystanders).for_each(|latch| latch.open());
+    }
+}
+
+#[cfg(all(test, not(tvar_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_turn_passes_in_order_and_a_deadline_leaves_no_trace() {
+        let turnstile = Turnstile::default();
+        assert!(!turnstile.is_taken() && turnstile.stand_by(None));
+        let turn = turnstile.take(None).expect("free");
+        assert!(turnstile.is_taken());
+        let now = Instant::now();
+        assert!(turnstile.take(Some(now)).is_none());
+        assert!(!turnstile.stand_by(Some(now)));
+        let line = turnstile.line.lock();
+        assert!(line.next.is_empty() && line.bystanders.is_empty());
+        drop(line);
+        drop(turn);
+        assert!(!turnstile.is_taken() && turnstile.take(Some(now)).is_some());
+    }
+}

@@ -1,0 +1,22 @@
+//! The guide: how to use the crate well, a page each.
+//!
+//! 1. [Transactions](transactions): variables, reading and writing, composing, failing.
+//! 2. [Blocking](blocking): `retry`, alternatives, deadlines.
+//! 3. [Choosing isolation](isolation): what the two levels promise, and what conflicts.
+//! 4. [What to avoid](avoid): the mistakes that are easy to make, and what the crate says to them.
+//! 5. [How it works](internals): the tree, the commit, the vacuum, the waiting.
+
+#[doc = include_str!("../docs/guide/transactions.md")]
+pub mod transactions {}
+
+#[doc = include_str!("../docs/guide/blocking.md")]
+pub mod blocking {}
+
+#[doc = include_str!("../docs/guide/isolation.md")]
+pub mod isolation {}
+
+#[doc = include_str!("../docs/guide/avoid.md")]
+pub mod avoid {}
+
+#[doc = include_str!("../docs/guide/internals.md")]
+pub mod internals {}

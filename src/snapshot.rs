@@ -1,0 +1,115 @@
+//! Snapshots to keep, and their differences.
+
+use crate::attempt::check_same_space;
+use crate::store::KeptSnapshot;
+use crate::sync::Arc;
+use crate::tvar::TVar;
+use std::fmt;
+
+/// One immutable version of a whole space, for as long as it is kept (§1.4, §1.5).
+///
+/// Reads cannot fail and cost a few nanoseconds; writers go on meanwhile, unhindered. What a snapshot keeps in memory is what its
+/// own version reaches, not everything committed since; dropping the last clone gives that back at once. Can be sent to and
+/// read from any thread.
+///
+/// ```
+/// use tvar::{Space, TVar};
+/// let space = Space::new();
+/// let v = TVar::new_in(&space, 1);
+/// let old = space.snapshot();
+/// v.store(2);
+/// let new = space.snapshot();
+/// assert_eq!((*old.read(&v), *new.read(&v)), (1, 2));
+/// assert!(old.diff(&new).changed(&v));
+/// ```
+#[derive(Clone)]
+pub struct Snapshot {
+    kept: Arc<KeptSnapshot>,
+}
+
+impl Snapshot {
+    pub(crate) fn new(kept: KeptSnapshot) -> Snapshot {
+        Snapshot { kept: Arc::new(kept) }
+    }
+
+    /// The number of the version.
+    pub fn version(&self) -> u64 {
+        self.kept.version()
+    }
+
+    /// The value of a variable in this version; the initial value if it had not been written then.
+    ///
+    /// # Panics
+    /// When the variable is of another space.
+    #[inline]
+    pub fn read<'a, T: Send + Sync + 'static>(&'a self, var: &'a TVar<T>) -> &'a T {
+        check_same_space(&var.var, self.kept.store());
+        self.kept.read(&var.var)
+    }
+
+    /// What differs between this version and a newer one (or an older: the order does not matter). Time and memory in proportion
+    /// to the number of variables that changed.
+    ///
+    /// # Panics
+    /// When the snapshots are of different spaces.
+    pub fn diff(&self, newer: &Snapshot) -> Diff {
+        assert!(
+            Arc::ptr_eq(self.kept.store(), newer.kept.store()),
+            "tvar: snapshots of different spaces have no difference: `{}` and `{}`",
+            self.kept.store().name(),
+            newer.kept.store().name()
+        );
+        Diff { store: self.kept.store().id(), slots: self.kept.diff(&newer.kept) }
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("space", &self.kept.store().name()).field("version", &self.version()).finish()
+    }
+}
+
+/// The variables that differ between two snapshots; from [`Snapshot::diff`].
+///
+/// A variable differs if it was written in between, with another value if it is an inline primitive (an integer, float,
+/// `bool` or `char`) each time.
+#[derive(Clone)]
+pub struct Diff {
+    store: u64,
+    /// Slots with their stamps in both versions, ascending.
+    slots: Vec<(u32, u64, u64)>,
+}
+
+impl Diff {
+    /// Whether the variable differs. O(log n) in the number of changes.
+    ///
+    /// A variable of another space does not.
+    pub fn changed<T>(&self, var: &TVar<T>) -> bool {
+        if var.var.home().map_or(crate::store::Store::global().id(), |store| store.id()) != self.store {
+            return false;
+        }
+        match self.slots.binary_search_by_key(&var.var.slot(), |(slot, _, _)| *slot) {
+            Ok(at) => {
+                let (_, old, new) = self.slots[at];
+                var.var.written_at(old) != var.var.written_at(new)
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// How many variables differ, those whose last handle is gone included.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+}
+
+impl fmt::Debug for Diff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Diff").field("changed", &self.len()).finish()
+    }
+}

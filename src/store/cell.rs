@@ -1,0 +1,361 @@
+//! The variable behind a handle: slot number, initial value, name.
+//!
+//! Two counts, as in `Arc`: `strong` counts handles (and log entries that need the initial value), `weak` counts
+//! limbo entries that will drop an overwritten initial value, plus one for all handles together. The initial value
+//! is dropped by whoever comes first, the last handle or the vacuum (I8); the flag `GONE` decides.
+
+use super::Store;
+use super::local;
+use super::reclaim::{self, Garbage};
+use super::value::{Word, is_inline};
+use crate::sync::Arc;
+use crate::sync::plain::{AtomicU32, Ordering, fence};
+use std::cell::UnsafeCell;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+
+/// The initial value was dropped.
+const GONE: u32 = 1;
+/// An attempt has logged a write: the tree may hold a value of this variable.
+const WRITTEN: u32 = 2;
+/// The values are inline primitives.
+const INLINE: u32 = 4;
+
+/// What does not depend on the type of the value.
+#[repr(C)]
+pub(super) struct CellHead {
+    strong: AtomicU32,
+    weak: AtomicU32,
+    /// The variable's place in the tree.
+    slot: u32,
+    state: AtomicU32,
+    /// Stamps up to this one are of an earlier owner of the slot (I6).
+    born: u64,
+    /// `None` for the global space, which lives for ever.
+    home: Option<Arc<Store>>,
+    name: Option<Box<Box<str>>>,
+    kind: &'static Kind,
+}
+
+/// What depends on it.
+struct Kind {
+    /// The word of an inline initial value.
+    initial_word: unsafe fn(*const CellHead) -> Word,
+    drop_initial: unsafe fn(*mut CellHead),
+    free: unsafe fn(*mut CellHead),
+}
+
+#[repr(C)]
+struct Cell<T> {
+    head: CellHead,
+    initial: UnsafeCell<ManuallyDrop<T>>,
+}
+
+impl<T: 'static> Cell<T> {
+    const KIND: &'static Kind =
+        &Kind { initial_word: initial_word::<T>, drop_initial: drop_initial::<T>, free: free::<T> };
+}
+
+unsafe fn initial_word<T: 'static>(head: *const CellHead) -> Word {
+    if is_inline::<T>() {
+        // SAFETY: `head` is the front of a `Cell<T>`; an inline `T` is `Copy` and never dropped (I10).
+        Word::encode(unsafe { (*head.cast::<Cell<T>>()).initial.get().cast::<T>().read() })
+    } else {
+        Word::EMPTY
+    }
+}
+
+/// The initial value of the variable that `head` is the front of.
+///
+/// # Safety
+/// It is a variable of type `T`, unwritten in a version that the caller has pinned (I8).
+pub(super) unsafe fn initial_of<'a, T>(head: *const CellHead) -> &'a T {
+    // SAFETY: the caller's promise.
+    unsafe { &*(*head.cast::<Cell<T>>()).initial.get() }
+}
+
+unsafe fn drop_initial<T>(head: *mut CellHead) {
+    // SAFETY: the caller won `GONE`, so this happens once; I8: nobody can read the value any more.
+    unsafe { ManuallyDrop::drop(&mut *(*head.cast::<Cell<T>>()).initial.get()) }
+}
+
+unsafe fn free<T>(head: *mut CellHead) {
+    // SAFETY: both counts are gone, the caller owns the allocation; the initial value was dropped before.
+    drop(unsafe { Box::from_raw(head.cast::<Cell<T>>()) });
+}
+
+/// A handle to a variable of type `T`.
+pub(crate) struct Var<T> {
+    cell: NonNull<Cell<T>>,
+    _owns: PhantomData<Cell<T>>,
+}
+
+// SAFETY: a handle is a counted pointer to a cell whose counts are atomic; `T: Send + Sync` lets the value be read
+// and dropped on any thread.
+unsafe impl<T: Send + Sync> Send for Var<T> {}
+// SAFETY: as above; `&Var` gives `&T` and clones of the handle, nothing else.
+unsafe impl<T: Send + Sync> Sync for Var<T> {}
+
+impl<T: Send + Sync + 'static> Var<T> {
+    /// A new variable of `store`.
+    pub(crate) fn new(store: &Arc<Store>, name: Option<Box<str>>, value: T) -> Self {
+        let (slot, born) = local::take_slot(store);
+        if let Some(name) = &name {
+            store.set_name(slot, Some(name));
+        }
+        let head = CellHead {
+            strong: AtomicU32::new(1),
+            weak: AtomicU32::new(1),
+            slot,
+            state: AtomicU32::new(if is_inline::<T>() { INLINE } else { 0 }),
+            born,
+            home: (!store.is_global()).then(|| store.clone()),
+            name: name.map(Box::new),
+            kind: Cell::<T>::KIND,
+        };
+        let cell = Box::new(Cell { head, initial: UnsafeCell::new(ManuallyDrop::new(value)) });
+        Var { cell: NonNull::from(Box::leak(cell)), _owns: PhantomData }
+    }
+
+    /// The value that the variable has where nobody has written it.
+    pub(super) fn initial(&self) -> &T {
+        // SAFETY: I8: the caller found the slot unwritten in a version that it has pinned, so the vacuum leaves the
+        // initial value alone, and the borrow of this handle keeps the last handle from going.
+        unsafe { &*self.cell.as_ref().initial.get() }
+    }
+
+    /// The same variable as a type-erased handle of its own.
+    pub(super) fn erase(&self) -> CellRef {
+        let head = self.cell.cast::<CellHead>();
+        // SAFETY: this handle keeps the cell alive.
+        unsafe { add_strong(head) };
+        CellRef { head }
+    }
+}
+
+impl<T> Var<T> {
+    fn head(&self) -> &CellHead {
+        // SAFETY: a handle keeps its cell allocated.
+        unsafe { &self.cell.as_ref().head }
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot(&self) -> u32 {
+        self.head().slot
+    }
+
+    #[inline(always)]
+    pub(super) fn born(&self) -> u64 {
+        self.head().born
+    }
+
+    /// The version of the write that a stamp in the variable's slot stands for; 0 (unwritten) if it is an earlier owner's (I6).
+    pub(crate) fn written_at(&self, stamp: u64) -> u64 {
+        if stamp > self.born() { stamp } else { 0 }
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.head().name.as_deref().map(|name| &**name)
+    }
+
+    /// The store that the variable lives in; `None` for the global one.
+    pub(crate) fn home(&self) -> Option<&Arc<Store>> {
+        self.head().home.as_ref()
+    }
+
+    /// Whether the variable lives in `store`.
+    #[inline(always)]
+    pub(crate) fn lives_in(&self, store: &Store) -> bool {
+        match &self.head().home {
+            None => store.is_global(),
+            Some(home) => std::ptr::eq(Arc::as_ptr(home), store),
+        }
+    }
+
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        self.cell == other.cell
+    }
+}
+
+impl<T> Clone for Var<T> {
+    fn clone(&self) -> Self {
+        // SAFETY: this handle keeps the cell alive.
+        unsafe { add_strong(self.cell.cast()) };
+        Var { cell: self.cell, _owns: PhantomData }
+    }
+}
+
+impl<T> Drop for Var<T> {
+    fn drop(&mut self) {
+        // SAFETY: gives up this handle's count.
+        unsafe { drop_strong(self.cell.cast()) };
+    }
+}
+
+/// A type-erased handle, kept by log entries that may overwrite or need the initial value.
+pub(super) struct CellRef {
+    head: NonNull<CellHead>,
+}
+
+// SAFETY: as for `Var`; cells are made only for `T: Send + Sync`.
+unsafe impl Send for CellRef {}
+
+impl CellRef {
+    pub(super) fn as_ptr(&self) -> *const CellHead {
+        self.head.as_ptr()
+    }
+
+    /// The word of the inline initial value; empty if the type is not inline.
+    pub(super) fn initial_word(&self) -> Word {
+        // SAFETY: the handle keeps the cell; the kind belongs to its type.
+        unsafe { (self.head.as_ref().kind.initial_word)(self.head.as_ptr()) }
+    }
+
+    /// Notes that the tree may hold a value from now on.
+    pub(super) fn set_written(&self) {
+        // ORDERING: Relaxed: read by the last handle's drop, which the counts order after this.
+        // SAFETY: the handle keeps the cell.
+        unsafe { self.head.as_ref() }.state.fetch_or(WRITTEN, Ordering::Relaxed);
+    }
+
+    /// A claim on dropping the initial value, for the limbo.
+    pub(super) fn retire_initial(&self) -> RetiredInitial {
+        // SAFETY: the handle keeps the cell.
+        // ORDERING: Relaxed: a count is raised by somebody who holds one.
+        unsafe { self.head.as_ref() }.weak.fetch_add(1, Ordering::Relaxed);
+        RetiredInitial { head: self.head }
+    }
+}
+
+impl Clone for CellRef {
+    fn clone(&self) -> Self {
+        // SAFETY: this handle keeps the cell alive.
+        unsafe { add_strong(self.head) };
+        CellRef { head: self.head }
+    }
+}
+
+impl Drop for CellRef {
+    fn drop(&mut self) {
+        // SAFETY: gives up this handle's count.
+        unsafe { drop_strong(self.head) };
+    }
+}
+
+/// An overwritten initial value that waits in the limbo.
+pub(super) struct RetiredInitial {
+    head: NonNull<CellHead>,
+}
+
+// SAFETY: as for `Var`; cells are made only for `T: Send + Sync`.
+unsafe impl Send for RetiredInitial {}
+
+impl RetiredInitial {
+    /// Drops the initial value unless the last handle has done it. Runs user code.
+    ///
+    /// # Safety
+    /// I8: every version in which the variable was unwritten has gone out of reach.
+    pub(super) unsafe fn drop_value(&self) {
+        // SAFETY: the weak count keeps the cell allocated; the caller's promise for the value.
+        unsafe { drop_initial_once(self.head) };
+    }
+}
+
+impl Drop for RetiredInitial {
+    fn drop(&mut self) {
+        // SAFETY: gives up the count taken in `retire_initial`.
+        unsafe { drop_weak(self.head) };
+    }
+}
+
+/// # Safety
+/// The caller holds a handle to the cell.
+unsafe fn add_strong(head: NonNull<CellHead>) {
+    // ORDERING: Relaxed: a count is raised by somebody who holds one (as in `Arc`).
+    // SAFETY: the caller holds a handle.
+    let before = unsafe { head.as_ref() }.strong.fetch_add(1, Ordering::Relaxed);
+    if before > u32::MAX / 2 {
+        // As in `Arc`: only leaked handles get here, and an overflow would free a variable in use.
+        std::process::abort();
+    }
+}
+
+/// # Safety
+/// The caller gives up one handle.
+unsafe fn drop_strong(head: NonNull<CellHead>) {
+    // ORDERING: Release: uses of the variable through this handle come before its end; partner: the fence below.
+    // SAFETY: the caller's handle keeps the cell.
+    if unsafe { head.as_ref() }.strong.fetch_sub(1, Ordering::Release) == 1 {
+        // ORDERING: Acquire: partner: the Release above, of every other handle.
+        fence(Ordering::Acquire);
+        reclaim::dispose_one(Garbage::Cell(DeadCell { head }));
+    }
+}
+
+/// # Safety
+/// The caller gives up one weak count.
+unsafe fn drop_weak(head: NonNull<CellHead>) {
+    // ORDERING: Release: the end of the initial value comes before the end of the cell; partner: the fence below.
+    // SAFETY: the caller's count keeps the cell.
+    if unsafe { head.as_ref() }.weak.fetch_sub(1, Ordering::Release) == 1 {
+        // ORDERING: Acquire: partner: the Release above.
+        fence(Ordering::Acquire);
+        // SAFETY: the last count is gone.
+        unsafe { (head.as_ref().kind.free)(head.as_ptr()) };
+    }
+}
+
+/// # Safety
+/// The caller holds a count, and nobody can read the initial value any more (I8).
+unsafe fn drop_initial_once(head: NonNull<CellHead>) {
+    // ORDERING: AcqRel: the one that sets GONE first drops the value; partner: itself, on another thread.
+    // SAFETY: the caller's count keeps the cell; dropped once, since one caller sees the flag clear.
+    unsafe {
+        if head.as_ref().state.fetch_or(GONE, Ordering::AcqRel) & GONE == 0 {
+            (head.as_ref().kind.drop_initial)(head.as_ptr());
+        }
+    }
+}
+
+/// A variable whose last handle is gone, on its way out.
+pub(super) struct DeadCell {
+    head: NonNull<CellHead>,
+}
+
+// SAFETY: as for `Var`; cells are made only for `T: Send + Sync`.
+unsafe impl Send for DeadCell {}
+
+impl DeadCell {
+    /// Drops the initial value if it is still there. Runs user code; call once.
+    pub(super) fn drop_value(&self) {
+        // SAFETY: no handle is left, so nobody can read the value (I8); the handles' weak count keeps the cell.
+        unsafe { drop_initial_once(self.head) };
+    }
+
+    /// Hands the slot back to the store and the cell to the allocator.
+    pub(super) fn release(self) {
+        let head = self.head.as_ptr();
+        // SAFETY: no handle is left, so this thread alone touches `home` and `name`; a limbo entry that still counts
+        // the cell reads `state`, `weak` and `kind` only, and no reference to the whole head is made here.
+        let (slot, born, home, name, state) = unsafe {
+            (
+                (*head).slot,
+                (*head).born,
+                (&raw mut (*head).home).replace(None),
+                (&raw mut (*head).name).replace(None),
+                // ORDERING: Relaxed: see `set_written`.
+                (*head).state.load(Ordering::Relaxed),
+            )
+        };
+        let boxed = state & WRITTEN != 0 && state & INLINE == 0;
+        if name.is_some() {
+            home.as_ref().unwrap_or_else(|| Store::global()).set_name(slot, None);
+        }
+        local::retire_slot(home.as_ref(), slot, born, boxed);
+        // SAFETY: gives up the count of all handles together.
+        unsafe { drop_weak(self.head) };
+        drop(name);
+        drop(home);
+    }
+}

@@ -1,0 +1,103 @@
+//! Finding a slot in the write set: a filter word, a short scan, and for larger sets an open-addressing table.
+
+use super::writes::Entry;
+
+/// Up to here a backwards scan is as good as a table.
+const LINEAR: usize = 8;
+/// Tables beyond this size are given back after the attempt.
+const KEEP: usize = 1 << 16;
+
+#[derive(Default)]
+pub(super) struct Index {
+    /// Bit `slot % 64` of every slot in the set (and perhaps of some that were undone).
+    filter: u64,
+    /// Positions plus one, 0 for empty; length a power of two; empty while the scan serves.
+    table: Vec<u32>,
+    in_use: bool,
+}
+
+impl Index {
+    #[inline(always)]
+    pub(super) fn find(&self, slot: u32, entries: &[Entry]) -> Option<usize> {
+        if self.filter & (1 << (slot & 63)) == 0 {
+            return None;
+        }
+        if self.in_use {
+            return self.find_in_table(slot, entries);
+        }
+        entries.iter().rposition(|entry| entry.slot == slot)
+    }
+
+    #[inline(never)]
+    fn find_in_table(&self, slot: u32, entries: &[Entry]) -> Option<usize> {
+        let mut cell = self.home(slot);
+        loop {
+            match self.table[cell] {
+                0 => return None,
+                position if entries[position as usize - 1].slot == slot => return Some(position as usize - 1),
+                _ => cell = (cell + 1) & (self.table.len() - 1),
+            }
+        }
+    }
+
+    fn home(&self, slot: u32) -> usize {
+        // Fibonacci hashing: the high bits of the product are the well-mixed ones.
+        let product = slot.wrapping_mul(0x9E37_79B9);
+        (product >> (32 - self.table.len().trailing_zeros())) as usize
+    }
+
+    /// The last entry is new.
+    #[inline(always)]
+    pub(super) fn inserted(&mut self, slot: u32, entries: &[Entry]) {
+        self.filter |= 1 << (slot & 63);
+        if entries.len() > LINEAR {
+            self.insert_last(entries);
+        }
+    }
+
+    #[inline(never)]
+    fn insert_last(&mut self, entries: &[Entry]) {
+        if !self.in_use || entries.len() * 2 > self.table.len() {
+            let size = (entries.len() * 4).next_power_of_two();
+            self.table.clear();
+            self.table.resize(size, 0);
+            self.in_use = true;
+            // In the order of insertion, which `removing_last` relies on.
+            (0..entries.len()).for_each(|position| self.place(position, entries));
+        } else {
+            self.place(entries.len() - 1, entries);
+        }
+    }
+
+    fn place(&mut self, position: usize, entries: &[Entry]) {
+        let mut cell = self.home(entries[position].slot);
+        while self.table[cell] != 0 {
+            cell = (cell + 1) & (self.table.len() - 1);
+        }
+        self.table[cell] = position as u32 + 1;
+    }
+
+    /// The last entry is about to go. It was the last to be placed, so no other probe passes over its cell and emptying
+    /// that is enough.
+    pub(super) fn removing_last(&mut self, entries: &[Entry]) {
+        if !self.in_use {
+            return;
+        }
+        let Some(last) = entries.last() else { return };
+        let mut cell = self.home(last.slot);
+        while self.table[cell] != entries.len() as u32 {
+            cell = (cell + 1) & (self.table.len() - 1);
+        }
+        self.table[cell] = 0;
+    }
+
+    #[inline(always)]
+    pub(super) fn clear(&mut self) {
+        self.filter = 0;
+        // The table is emptied when it is needed again.
+        self.in_use = false;
+        if self.table.len() > KEEP {
+            self.table = Vec::new();
+        }
+    }
+}

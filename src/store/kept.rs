@@ -1,0 +1,182 @@
+//! Kept snapshots: pins that outlive attempts, with what they alone hold back (§1.5).
+//!
+//! Each has a record with a pin word of its own. The vacuum hangs on the record what only it keeps; dropping the snapshot
+//! takes that back, whoever retired it.
+
+use super::Store;
+use super::cell::Var;
+use super::limbo::Retired;
+use super::local;
+use super::node::{self, Root};
+use super::pins::{self, IDLE};
+use super::value;
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering, model_fence};
+use crate::sync::plain;
+use std::ptr;
+
+/// The registry's entry of one kept snapshot; reused, never freed while the store lives.
+#[repr(align(128))]
+pub(super) struct KeptRecord {
+    pub(super) word: AtomicU64,
+    hung: AtomicPtr<Batch>,
+    /// A published version, for the marker while the next snapshot is being taken with this record.
+    seen: plain::AtomicU64,
+    pub(super) next: *const KeptRecord,
+}
+
+/// What one vacuum hung on a record.
+struct Batch {
+    entries: Vec<Retired>,
+    next: *mut Batch,
+}
+
+// SAFETY: the word and the stack are atomic; `next` is written before the record is shared.
+unsafe impl Send for KeptRecord {}
+// SAFETY: as above.
+unsafe impl Sync for KeptRecord {}
+
+impl KeptRecord {
+    pub(super) fn new() -> Box<KeptRecord> {
+        Box::new(KeptRecord {
+            word: AtomicU64::new(IDLE),
+            hung: AtomicPtr::new(ptr::null_mut()),
+            seen: plain::AtomicU64::new(0),
+            next: ptr::null(),
+        })
+    }
+
+    /// Hangs entries on the snapshot of `version`. If it has gone meanwhile, they (and whatever else hung there) go to
+    /// `back`.
+    ///
+    /// # Safety
+    /// The entries are the caller's, and were found kept by this record's pin on `version`.
+    pub(super) unsafe fn hang(&self, version: u64, entries: Vec<Retired>, back: &mut Vec<Retired>) {
+        let batch = Box::into_raw(Box::new(Batch { entries, next: ptr::null_mut() }));
+        // ORDERING: Relaxed: a first guess for the exchange.
+        let mut top = self.hung.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: not shared until the exchange succeeds.
+            unsafe { (*batch).next = top };
+            // ORDERING: SeqCst: the push comes before the look at the word; partner: `KeptSnapshot::drop`, which clears the
+            // word before it takes the stack. One of the two finds the batch. Release for its content.
+            match self.hung.compare_exchange(top, batch, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(now) => top = now,
+            }
+        }
+        model_fence();
+        // ORDERING: SeqCst: as above.
+        if self.word.load(Ordering::SeqCst) != pins::exact(version) {
+            self.unhang(back);
+        }
+    }
+
+    /// Takes everything that hangs here.
+    pub(super) fn unhang(&self, back: &mut Vec<Retired>) {
+        // ORDERING: SeqCst: see `hang`; Acquire for the content, partner: the push.
+        let mut batch = self.hung.swap(ptr::null_mut(), Ordering::SeqCst);
+        while !batch.is_null() {
+            // SAFETY: the swap made the whole stack this thread's.
+            let mut taken = unsafe { Box::from_raw(batch) };
+            back.append(&mut taken.entries);
+            batch = taken.next;
+        }
+    }
+}
+
+/// A pinned version of a store to keep.
+pub(crate) struct KeptSnapshot {
+    store: Arc<Store>,
+    record: *const KeptRecord,
+    root: *const Root,
+}
+
+// SAFETY: the root is immutable and pinned; the record's fields are atomic; values are `Send + Sync`.
+unsafe impl Send for KeptSnapshot {}
+// SAFETY: as above.
+unsafe impl Sync for KeptSnapshot {}
+
+impl KeptSnapshot {
+    /// Pins the newest version, or the running attempt's if this thread is inside one of the same store (I5: the pin enters
+    /// the registry while the attempt's word still holds it).
+    pub(crate) fn take(store: &Arc<Store>) -> KeptSnapshot {
+        KeptSnapshot::with(store, local::attempt_root(store))
+    }
+
+    /// Pins the newest version.
+    pub(crate) fn take_newest(store: &Arc<Store>) -> KeptSnapshot {
+        KeptSnapshot::with(store, None)
+    }
+
+    fn with(store: &Arc<Store>, attempt: Option<*const Root>) -> KeptSnapshot {
+        let record = store.take_kept_record();
+        // SAFETY: records live as long as the store.
+        let (word, seen) = unsafe { (&(*record).word, &(*record).seen) };
+        let root = match attempt {
+            Some(root) => {
+                // SAFETY: I3: the attempt has pinned it.
+                let version = unsafe { (*root).version };
+                // ORDERING: SeqCst: entered here before the attempt leaves its word (Release); partner: `scan`, which
+                // looks at the words first.
+                word.store(pins::exact(version), Ordering::SeqCst);
+                root
+            }
+            None => {
+                // ORDERING: Relaxed (both): any published version will do; the record is this snapshot's alone.
+                let known = seen.load(plain::Ordering::Relaxed).max(local::seen(store));
+                let (root, _) = pins::acquire(word, known, store.newest());
+                // SAFETY: I3: pinned just now.
+                seen.store(unsafe { (*root).version }, plain::Ordering::Relaxed);
+                root
+            }
+        };
+        KeptSnapshot { store: store.clone(), record, root }
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        // SAFETY: I3: pinned for the life of this value.
+        unsafe { (*self.root).version }
+    }
+
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The value of a variable of this store in this version.
+    pub(crate) fn read<'a, T: Send + Sync + 'static>(&'a self, var: &'a Var<T>) -> &'a T {
+        debug_assert!(var.lives_in(&self.store));
+        // SAFETY: I3: the root is pinned as long as this value is borrowed; I6: a stamp after `born` is of this variable.
+        unsafe {
+            let found = node::find(self.root, var.slot());
+            if !found.is_null() && (*found).stamp > var.born() {
+                value::view(&raw const (*found).word)
+            } else {
+                var.initial()
+            }
+        }
+    }
+
+    /// The slots that differ between two versions of one store, with their stamps in both, in ascending order.
+    pub(crate) fn diff(&self, other: &KeptSnapshot) -> Vec<(u32, u64, u64)> {
+        // SAFETY: I3: both roots are pinned.
+        unsafe { super::diff::diff(self.root, other.root) }
+    }
+}
+
+impl Drop for KeptSnapshot {
+    fn drop(&mut self) {
+        // SAFETY: records live as long as the store, which `self.store` keeps.
+        let record = unsafe { &*self.record };
+        // ORDERING: SeqCst: the word is cleared before the stack is taken; partner: `KeptRecord::hang`. Release as in
+        // `pins::release`.
+        record.word.swap(IDLE, Ordering::SeqCst);
+        model_fence();
+        let mut back = Vec::new();
+        record.unhang(&mut back);
+        self.store.give_kept_record(self.record);
+        if !back.is_empty() {
+            local::adopt_retired(&self.store, back);
+        }
+    }
+}

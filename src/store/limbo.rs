@@ -1,0 +1,97 @@
+//! The limbo: what commits replaced and what may not be freed yet.
+//!
+//! An entry was reachable in the versions `birth..retire` (I4). History is linear, so it is free as soon as no
+//! pinned version lies in there.
+
+use super::cell::RetiredInitial;
+use super::member::Member;
+use super::node::{Inner, Leaf, Root};
+use super::value::Header;
+
+/// Something that a commit replaced.
+pub(super) struct Retired {
+    /// First version that reached it (0 for an initial value).
+    pub(super) birth: u64,
+    /// First version that does not.
+    pub(super) retire: u64,
+    pub(super) what: What,
+}
+
+pub(super) enum What {
+    Leaf(*mut Leaf),
+    Inner(*mut Inner),
+    Root(*mut Root),
+    /// A boxed value.
+    Value(*mut Header),
+    /// The initial value inside a variable.
+    Initial(RetiredInitial),
+    /// A slot whose variable is gone, with the variable's `born` in `birth` (I7); `boxed` if the tree may hold a value.
+    Slot {
+        slot: u32,
+        boxed: bool,
+    },
+}
+
+// SAFETY: entries are owned by the limbo they are in; values are `Send + Sync`, nodes are plain memory.
+unsafe impl Send for Retired {}
+
+impl Retired {
+    /// The versions whose pins keep the entry: for a slot, every attempt that began before its freeing (I7).
+    pub(super) fn kept_by(&self) -> std::ops::Range<u64> {
+        match self.what {
+            What::Slot { .. } => 0..self.retire,
+            _ => self.birth..self.retire,
+        }
+    }
+
+    /// Kept snapshots do not count for slots: they hold no slot numbers.
+    pub(super) fn ignores_snapshots(&self) -> bool {
+        matches!(self.what, What::Slot { .. })
+    }
+
+    /// Whether freeing it runs user code, so that it should not wait for a batch (§1.7).
+    pub(super) fn has_value(&self) -> bool {
+        matches!(self.what, What::Value(_) | What::Initial(_) | What::Slot { boxed: true, .. })
+    }
+}
+
+/// Entries kept by one pin of a thread; looked at again when the pin's word has changed.
+pub(super) struct Group {
+    pub(super) holder: *const Member,
+    pub(super) word: usize,
+    pub(super) pinned: u64,
+    pub(super) entries: Vec<Retired>,
+    /// How many of them have a value.
+    pub(super) values: usize,
+}
+
+/// What one thread retired.
+#[derive(Default)]
+pub(super) struct Limbo {
+    /// Not looked at yet.
+    pub(super) recent: Vec<Retired>,
+    /// Looked at, and kept by a thread's pin.
+    pub(super) groups: Vec<Group>,
+    /// How many entries in all have a value.
+    pub(super) values: usize,
+}
+
+impl Limbo {
+    pub(super) fn push(&mut self, entry: Retired) {
+        self.values += usize::from(entry.has_value());
+        self.recent.push(entry);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.recent.len() + self.groups.iter().map(|g| g.entries.len()).sum::<usize>()
+    }
+
+    /// Takes everything out of another limbo.
+    pub(super) fn absorb(&mut self, mut other: Limbo) {
+        self.values += other.values;
+        self.recent.append(&mut other.recent);
+        for group in &mut other.groups {
+            self.recent.append(&mut group.entries);
+        }
+    }
+}

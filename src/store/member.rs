@@ -1,0 +1,232 @@
+//! A thread's record in a store: its pin words, limbo, pool, spare slots and counters.
+//!
+//! Records are linked into a list that only grows; a record is reused after its thread has gone. `own` belongs to the
+//! thread that holds `taken` (I9); the limbo does too, except while the first word says that it was adopted.
+
+use super::limbo::Limbo;
+use super::node::Root;
+use super::pins::{self, ADOPTED, BUSY, IDLE};
+use super::pool::Pool;
+use super::reclaim::Garbage;
+use super::vacuum::Pins;
+use super::workspace::Scratch;
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::plain;
+use std::cell::UnsafeCell;
+
+/// What a thread counts; each on its own line, written by the owner alone, read by anybody.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Count {
+    Commits,
+    ReadOnly,
+    Conflicts,
+    LostSwaps,
+    Reruns,
+    Parked,
+    Wakeups,
+    Escalations,
+}
+pub(crate) const COUNTS: usize = 8;
+
+/// A record. Padded: its words are written by one thread and scanned by others.
+#[repr(align(128))]
+pub(super) struct Member {
+    /// The snapshot of the running attempt, and the base of the running commit.
+    pub(super) words: [AtomicU64; 2],
+    /// A thread owns the record.
+    taken: AtomicBool,
+    limbo: AtomicPtr<Limbo>,
+    /// How many entries the limbo held when the owner last left it.
+    pub(super) backlog: AtomicUsize,
+    /// Attempts begun: lets others see that the owner is idle.
+    pub(super) ticks: plain::AtomicU64,
+    counts: [plain::AtomicU64; COUNTS],
+    pub(super) next: *const Member,
+    own: UnsafeCell<Own>,
+}
+
+/// What only the owner touches.
+#[derive(Default)]
+pub(super) struct Own {
+    /// A published version that this record has seen.
+    pub(super) seen: u64,
+    /// An attempt or a clean-up is using the record.
+    pub(super) busy: bool,
+    pub(super) pool: Pool,
+    /// Free slots with the version from which their stamps count.
+    pub(super) slots: Vec<(u32, u64)>,
+    /// Slots of variables that have just gone; they enter the limbo in batches.
+    pub(super) freed: Vec<Freed>,
+    /// One of them may hold a boxed value: do not wait for the batch.
+    pub(super) freed_boxed: bool,
+    pub(super) garbage: Vec<Garbage>,
+    pub(super) pins: Pins,
+    pub(super) scratch: Option<Box<Scratch>>,
+}
+
+pub(super) struct Freed {
+    pub(super) slot: u32,
+    pub(super) born: u64,
+    pub(super) boxed: bool,
+}
+
+// SAFETY: the atomics are shared by design; `own` and the limbo are touched by one thread at a time (I9), and what
+// they hold may move between threads.
+unsafe impl Send for Member {}
+// SAFETY: as above.
+unsafe impl Sync for Member {}
+
+impl Member {
+    /// A record that the calling thread owns.
+    pub(super) fn new(seen: u64) -> Box<Member> {
+        Box::new(Member {
+            words: [AtomicU64::new(IDLE), AtomicU64::new(IDLE)],
+            taken: AtomicBool::new(true),
+            limbo: AtomicPtr::new(Box::into_raw(Box::default())),
+            backlog: AtomicUsize::new(0),
+            ticks: plain::AtomicU64::new(0),
+            counts: Default::default(),
+            next: std::ptr::null(),
+            own: UnsafeCell::new(Own { seen, ..Own::default() }),
+        })
+    }
+
+    /// Makes a record without owner the caller's.
+    pub(super) fn try_take(&self) -> bool {
+        // ORDERING: Acquire: what the last owner did to `own` comes first; partner: the Release of `give_back`.
+        self.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// The owner leaves.
+    pub(super) fn give_back(&self) {
+        // ORDERING: Release: partner: the Acquire of `try_take`.
+        self.taken.store(false, Ordering::Release);
+    }
+
+    pub(super) fn has_owner(&self) -> bool {
+        // ORDERING: Relaxed: a hint for adoption, which has its own synchronisation.
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// What only the owner touches.
+    ///
+    /// # Safety
+    /// I9: the caller is the owner, and no other reference from this function is alive.
+    #[allow(clippy::mut_from_ref, reason = "exclusive by I9")]
+    #[inline(always)]
+    pub(super) unsafe fn own(&self) -> &mut Own {
+        // SAFETY: the caller's promise.
+        unsafe { &mut *self.own.get() }
+    }
+
+    /// The owner's limbo.
+    ///
+    /// # Safety
+    /// I9: the caller is the owner, its first word is not idle, and no other reference from here is alive.
+    #[allow(clippy::mut_from_ref, reason = "exclusive by I9")]
+    #[inline(always)]
+    pub(super) unsafe fn limbo(&self) -> &mut Limbo {
+        // ORDERING: Relaxed: the owner alone writes the pointer.
+        // SAFETY: the caller's promise; an adopter takes the limbo only while the word is idle.
+        unsafe { &mut *self.limbo.load(Ordering::Relaxed) }
+    }
+
+    /// Pins the newest root in the first word, which also makes the limbo the owner's.
+    ///
+    /// # Safety
+    /// I9: the caller is the owner.
+    #[inline(always)]
+    pub(super) unsafe fn pin(&self, newest: &AtomicPtr<Root>) -> *const Root {
+        // SAFETY: the caller is the owner.
+        let own = unsafe { self.own() };
+        let (root, before) = pins::acquire(&self.words[0], own.seen, newest);
+        if before == ADOPTED {
+            self.renew_limbo();
+        }
+        // SAFETY: the root was pinned just now.
+        own.seen = unsafe { (*root).version };
+        root
+    }
+
+    /// Pins the newest root in the second word; what it pinned before is let go.
+    ///
+    /// # Safety
+    /// I9: the caller is the owner.
+    #[inline]
+    pub(super) unsafe fn pin_base(&self, newest: &AtomicPtr<Root>) -> *const Root {
+        // SAFETY: the caller is the owner.
+        let own = unsafe { self.own() };
+        let (root, _) = pins::acquire(&self.words[1], own.seen, newest);
+        // SAFETY: the root was pinned just now.
+        own.seen = unsafe { (*root).version };
+        root
+    }
+
+    /// The first word: no pin any more, but the limbo stays the owner's.
+    pub(super) fn unpin_busy(&self) {
+        // ORDERING: Release: as in `pins::release`.
+        self.words[0].store(BUSY, Ordering::Release);
+    }
+
+    /// The first word: idle; others may adopt the limbo from now on.
+    #[inline(always)]
+    pub(super) fn leave(&self) {
+        pins::release(&self.words[0]);
+    }
+
+    /// Tells others how much a limbo holds that its owner is about to leave.
+    ///
+    /// # Safety
+    /// As for [`Member::limbo`].
+    pub(super) unsafe fn set_backlog(&self) {
+        // ORDERING: Relaxed: a hint.
+        // SAFETY: I9: the caller's promise.
+        self.backlog.store(unsafe { self.limbo() }.len(), Ordering::Relaxed);
+    }
+
+    /// Somebody took the limbo over: a new one.
+    #[cold]
+    fn renew_limbo(&self) {
+        // ORDERING: Relaxed: published to the next adopter by the Release of the word (`leave`).
+        self.limbo.store(Box::into_raw(Box::default()), Ordering::Relaxed);
+        self.backlog.store(0, Ordering::Relaxed);
+    }
+
+    /// Takes over the limbo of an idle owner (or of nobody).
+    pub(super) fn adopt(&self) -> Option<Box<Limbo>> {
+        // ORDERING: SeqCst: Acquire for the limbo's content, partner: the Release of `leave`; and the entries' swaps come
+        // before the adopter's scan in the total order.
+        self.words[0].compare_exchange(IDLE, ADOPTED, Ordering::SeqCst, Ordering::Relaxed).ok()?;
+        // ORDERING: Relaxed: ordered by the exchange above; the owner will not look before it has replaced the pointer.
+        let limbo = self.limbo.load(Ordering::Relaxed);
+        // SAFETY: I9: the word passed from idle to adopted here, so the limbo passed to this thread.
+        let limbo = unsafe { Box::from_raw(limbo) };
+        // ORDERING: Relaxed: a hint.
+        self.backlog.store(0, Ordering::Relaxed);
+        Some(limbo)
+    }
+
+    /// Adds one to a counter of the owner's.
+    #[inline(always)]
+    pub(super) fn count(&self, what: Count) {
+        let counter = &self.counts[what as usize];
+        // ORDERING: Relaxed: statistics, one writer.
+        counter.store(counter.load(plain::Ordering::Relaxed) + 1, plain::Ordering::Relaxed);
+    }
+
+    pub(super) fn counted(&self) -> [u64; COUNTS] {
+        // ORDERING: Relaxed: statistics.
+        std::array::from_fn(|i| self.counts[i].load(plain::Ordering::Relaxed))
+    }
+
+    /// Takes everything out at the end of the store.
+    pub(super) fn dismantle(&mut self) -> Option<Box<Limbo>> {
+        // ORDERING: Relaxed (both): `&mut`: nobody else is there.
+        if self.words[0].load(Ordering::Relaxed) == ADOPTED {
+            return None;
+        }
+        let limbo = self.limbo.load(Ordering::Relaxed);
+        // SAFETY: I9: not adopted, so the limbo is the record's own, and it is taken once.
+        Some(unsafe { Box::from_raw(limbo) })
+    }
+}

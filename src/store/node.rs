@@ -1,0 +1,124 @@
+//! The nodes of the persistent radix tree (I1).
+//!
+//! Every leaf lies at the same depth; a slot number's digits in base `FAN` are the path to it. A node is written
+//! only between its allocation and the swap that publishes it (I2).
+
+use super::value::Word;
+use crate::sync::atomic::AtomicBool;
+use crate::sync::probe::Probe;
+
+/// Bits of a slot number that one level resolves. Two-way under loom, so that deep trees need few variables.
+pub(super) const BITS: u32 = if cfg!(tvar_loom) { 1 } else { 5 };
+/// Children of a node, slots of a leaf.
+pub(super) const FAN: usize = 1 << BITS;
+const MASK: u32 = FAN as u32 - 1;
+/// Slots that one commit can name in its root for whoever must finish its announcements.
+pub(super) const JOURNAL: usize = 6;
+
+/// One variable's place: the version that last wrote it (0: never) and its value.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct Slot {
+    pub(super) stamp: u64,
+    pub(super) word: Word,
+}
+
+impl Slot {
+    pub(super) const EMPTY: Slot = Slot { stamp: 0, word: Word::EMPTY };
+}
+
+/// A node below the root, as a pointer whose level decides what it is: `Leaf` at level 0, else `Inner`.
+pub(super) type Child = *mut Inner;
+
+#[repr(C, align(64))]
+pub(super) struct Leaf {
+    pub(super) birth: u64,
+    pub(super) probe: Probe,
+    pub(super) slots: [Slot; FAN],
+}
+
+#[repr(C, align(64))]
+pub(super) struct Inner {
+    pub(super) birth: u64,
+    pub(super) probe: Probe,
+    pub(super) children: [Child; FAN],
+}
+
+/// What the commit of a root wrote, for the next committer to announce if this one's committer stopped (§4.1).
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Journal {
+    /// Nobody waited while the root was built: what it wrote was not noted down.
+    Unknown,
+    /// The first `len` slots.
+    Slots { len: u8, slots: [u32; JOURNAL] },
+}
+
+/// One version of the whole space.
+#[repr(C, align(64))]
+pub(super) struct Root {
+    /// Also the root's birth; a root is retired by the very next version.
+    pub(super) version: u64,
+    /// Levels of `Inner` between this root and the leaves.
+    pub(super) height: u32,
+    /// Set once everybody who waited for what this commit wrote has been told.
+    pub(super) announced: AtomicBool,
+    pub(super) journal: Journal,
+    pub(super) probe: Probe,
+    pub(super) children: [Child; FAN],
+}
+
+/// How many slots a tree of this height can hold.
+pub(super) fn capacity(height: u32) -> u64 {
+    1u64 << (BITS * (height + 2))
+}
+
+/// The digit of `slot` that selects among the children of a node at `level` (leaves are level 0).
+#[inline(always)]
+pub(super) fn digit(slot: u32, level: u32) -> usize {
+    // A level above all bits of the slot number has digit 0 (only the tallest tree of 32-bit slots gets there).
+    let shift = BITS * level;
+    if shift >= u32::BITS { 0 } else { ((slot >> shift) & MASK) as usize }
+}
+
+/// Finds a slot in a version of the tree; null when nothing was ever written near it.
+///
+/// # Safety
+/// `root` is published and pinned by the caller (I3), or private to it.
+#[inline(always)]
+pub(super) unsafe fn find(root: *const Root, slot: u32) -> *const Slot {
+    // SAFETY: I3: everything reachable from a pinned root stays allocated and unchanged.
+    unsafe {
+        (*root).probe.read();
+        let mut level = (*root).height + 1;
+        if u64::from(slot) >= capacity((*root).height) {
+            return std::ptr::null();
+        }
+        let mut node: Child = (*root).children[digit(slot, level)];
+        loop {
+            if node.is_null() {
+                return std::ptr::null();
+            }
+            level -= 1;
+            if level == 0 {
+                let leaf = node.cast::<Leaf>();
+                (*leaf).probe.read();
+                return &raw const (*leaf).slots[digit(slot, 0)];
+            }
+            (*node).probe.read();
+            node = (*node).children[digit(slot, level)];
+        }
+    }
+}
+
+/// The version that last wrote a slot, 0 if none did.
+///
+/// # Safety
+/// As for [`find`].
+#[inline(always)]
+pub(super) unsafe fn stamp(root: *const Root, slot: u32) -> u64 {
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        let found = find(root, slot);
+        if found.is_null() { 0 } else { (*found).stamp }
+    }
+}

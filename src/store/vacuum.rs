@@ -1,0 +1,296 @@
+//! The vacuum: frees what no pin can reach any more (I4).
+//!
+//! A database's vacuum rather than a collector: an entry says in which versions it was reachable, a scan says which versions
+//! are pinned. What a thread's pin keeps waits in a group of that pin and is looked at again when the pin has moved; what a
+//! kept snapshot keeps moves over to that snapshot, whose end gives it back.
+
+use super::Store;
+use super::kept::KeptRecord;
+use super::limbo::{Group, Limbo, Retired, What};
+use super::member::{Member, Own};
+use super::node;
+use super::pins::{self, Pinned};
+use super::reclaim::Garbage;
+use crate::sync::atomic::{Ordering, model_fence};
+use crate::sync::plain;
+
+/// Entries that a limbo collects before a vacuum is worth its scan, for a store with one thread.
+const BATCH: usize = if cfg!(tvar_loom) { 1 } else { 64 };
+/// How many more for each further record: a scan looks at all of them.
+const BATCH_PER_MEMBER: usize = if cfg!(tvar_loom) { 0 } else { 8 };
+/// Freed slots that wait before they enter the limbo.
+pub(super) const SLOT_BATCH: usize = if cfg!(tvar_loom) { 1 } else { 32 };
+/// Free slots that a thread keeps before it shares half of them.
+const SLOTS_KEPT: usize = if cfg!(tvar_loom) { 2 } else { 256 };
+/// Vacuums during which an owner must not have begun an attempt before its backlog is adopted.
+const IDLE_VACUUMS: u32 = if cfg!(tvar_loom) { 0 } else { 8 };
+
+/// What one scan found; kept for its allocations and for judging idleness.
+#[derive(Default)]
+pub(super) struct Pins {
+    threads: Vec<ThreadPin>,
+    /// Sorted by version.
+    kept: Vec<(u64, *const KeptRecord)>,
+    /// Lowest version that any pin may need.
+    lowest: u64,
+    /// A record with a backlog and without activity, and what was seen of it.
+    idle: Option<Idle>,
+}
+
+struct ThreadPin {
+    holder: *const Member,
+    word: usize,
+    raw: u64,
+    pinned: Pinned,
+}
+
+struct Idle {
+    member: *const Member,
+    ticks: u64,
+    vacuums: u32,
+}
+
+impl ThreadPin {
+    fn keeps(&self, versions: &std::ops::Range<u64>) -> bool {
+        match self.pinned {
+            Pinned::Nothing => false,
+            Pinned::Exactly(v) => versions.contains(&v),
+            Pinned::From(v) => v < versions.end,
+        }
+    }
+}
+
+/// Whether the owner should run a vacuum before it leaves.
+///
+/// A value waits for no batch (§1.7); nodes and slots do.
+pub(super) fn due(store: &Store, own: &Own, limbo: &Limbo) -> bool {
+    limbo.values > 0
+        || own.freed_boxed
+        || own.freed.len() >= SLOT_BATCH
+        || limbo.recent.len() >= BATCH + BATCH_PER_MEMBER * store.member_count()
+}
+
+/// Moves the slots of dead variables into the limbo.
+///
+/// `newest` is a version published after the last handles went: an attempt that can still have such a slot in its
+/// logs has pinned a version up to it (I7).
+pub(super) fn retire_freed(own: &mut Own, limbo: &mut Limbo, newest: u64) {
+    for freed in own.freed.drain(..) {
+        limbo.push(Retired {
+            birth: freed.born,
+            retire: newest + 1,
+            what: What::Slot { slot: freed.slot, boxed: freed.boxed },
+        });
+    }
+    own.freed_boxed = false;
+}
+
+/// Frees what it can of the owner's limbo; values end up in `own.garbage`, for the caller to drop when it has left.
+///
+/// # Safety
+/// I9: the caller owns `member`, whose first word is not idle and whose second word is unused.
+pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
+    // SAFETY: I9: the caller's promise; no user code runs in here.
+    let (own, limbo) = unsafe { (member.own(), member.limbo()) };
+    let mut pins = std::mem::take(&mut own.pins);
+    adopt_idle(&mut pins, limbo);
+    let mut slots = Vec::new();
+    loop {
+        scan(store, member, &mut pins);
+        recheck_groups(limbo, &pins);
+        let mut work = std::mem::take(&mut limbo.recent);
+        let mut kept: Vec<(usize, Vec<Retired>)> = Vec::new();
+        for entry in work.drain(..) {
+            let versions = entry.kept_by();
+            if versions.end <= pins.lowest {
+                free(entry, own, &mut slots);
+            } else if let Some(pin) = pins.threads.iter().find(|pin| pin.keeps(&versions)) {
+                limbo.keep_for(pin, entry);
+            } else if let Some(i) = pins.snapshot_in(&versions, &entry) {
+                match kept.iter_mut().find(|(k, _)| *k == i) {
+                    Some((_, list)) => list.push(entry),
+                    None => kept.push((i, vec![entry])),
+                }
+            } else {
+                free(entry, own, &mut slots);
+            }
+        }
+        limbo.recent = work;
+        for (i, entries) in kept {
+            let (version, record) = pins.kept[i];
+            // SAFETY: records of kept snapshots live as long as the store.
+            unsafe { (*record).hang(version, entries, &mut limbo.recent) };
+        }
+        // A snapshot went while entries were being hung on it: they came back and are looked at again.
+        if limbo.recent.is_empty() {
+            break;
+        }
+    }
+    limbo.values = limbo.groups.iter().map(|group| group.values).sum();
+    own.pins = pins;
+    // SAFETY: as promised to this function.
+    unsafe { release_slots(store, member, slots) };
+}
+
+impl Pins {
+    /// A kept snapshot with a version in the range.
+    fn snapshot_in(&self, versions: &std::ops::Range<u64>, entry: &Retired) -> Option<usize> {
+        if entry.ignores_snapshots() {
+            return None;
+        }
+        let i = self.kept.partition_point(|(v, _)| *v < versions.start);
+        (i < self.kept.len() && self.kept[i].0 < versions.end).then_some(i)
+    }
+}
+
+impl Limbo {
+    fn keep_for(&mut self, pin: &ThreadPin, entry: Retired) {
+        let found = self
+            .groups
+            .iter_mut()
+            .find(|g| std::ptr::eq(g.holder, pin.holder) && g.word == pin.word && g.pinned == pin.raw);
+        let values = usize::from(entry.has_value());
+        match found {
+            Some(group) => {
+                group.values += values;
+                group.entries.push(entry);
+            }
+            None => self.groups.push(Group {
+                holder: pin.holder,
+                word: pin.word,
+                pinned: pin.raw,
+                entries: vec![entry],
+                values,
+            }),
+        }
+    }
+}
+
+/// Reads every pin word there is. Must come after the swaps that retired what is to be freed (and after adoption).
+fn scan(store: &Store, me: &Member, pins: &mut Pins) {
+    model_fence();
+    pins.threads.clear();
+    pins.kept.clear();
+    pins.lowest = u64::MAX;
+    let mut idle = None;
+    for member in store.members() {
+        // The second word before the first: a pin that moves enters the first before it leaves the second (I5).
+        for word in [1, 0] {
+            // ORDERING: SeqCst: after the retiring swaps in the total order, partner: the marker in `pins::acquire`;
+            // Acquire for what was read under an ended pin, partner: the Release of `pins::release`.
+            let raw = member.words[word].load(Ordering::SeqCst);
+            let pinned = pins::decode(raw);
+            match pinned {
+                Pinned::Nothing => continue,
+                Pinned::Exactly(v) | Pinned::From(v) => pins.lowest = pins.lowest.min(v),
+            }
+            pins.threads.push(ThreadPin { holder: member, word, raw, pinned });
+        }
+        // ORDERING: Relaxed: a hint.
+        if idle.is_none() && !std::ptr::eq(member, me) && member.backlog.load(Ordering::Relaxed) > 0 {
+            idle = Some(member);
+        }
+    }
+    // The threads' words before the registry: a pin that is handed over enters the registry before it leaves the word.
+    for record in store.kept_records() {
+        // ORDERING: SeqCst: as above.
+        if let Pinned::Exactly(v) | Pinned::From(v) = pins::decode(record.word.load(Ordering::SeqCst)) {
+            pins.lowest = pins.lowest.min(v);
+            pins.kept.push((v, record));
+        }
+    }
+    pins.kept.sort_unstable_by_key(|(v, _)| *v);
+    pins.watch(idle);
+}
+
+impl Pins {
+    /// Follows one record that has a backlog, to see whether its owner is idle.
+    fn watch(&mut self, candidate: Option<&Member>) {
+        self.idle = candidate.map(|member| {
+            // ORDERING: Relaxed: a hint.
+            let ticks = member.ticks.load(plain::Ordering::Relaxed);
+            match &self.idle {
+                Some(idle) if std::ptr::eq(idle.member, member) && idle.ticks == ticks => {
+                    Idle { member, ticks, vacuums: idle.vacuums + 1 }
+                }
+                _ => Idle { member, ticks, vacuums: 0 },
+            }
+        });
+    }
+}
+
+/// Takes over the backlog of a thread that is gone or has been idle for a while (§1.7), before the scan.
+fn adopt_idle(pins: &mut Pins, limbo: &mut Limbo) {
+    let Some(idle) = &pins.idle else { return };
+    // SAFETY: records live as long as the store.
+    let member = unsafe { &*idle.member };
+    if member.has_owner() && idle.vacuums < IDLE_VACUUMS {
+        return;
+    }
+    pins.idle = None;
+    if let Some(backlog) = member.adopt() {
+        limbo.absorb(*backlog);
+    }
+}
+
+/// Groups whose pin has moved are looked at again.
+fn recheck_groups(limbo: &mut Limbo, pins: &Pins) {
+    let recent = &mut limbo.recent;
+    limbo.groups.retain_mut(|group| {
+        let unchanged = pins
+            .threads
+            .iter()
+            .any(|pin| std::ptr::eq(pin.holder, group.holder) && pin.word == group.word && pin.raw == group.pinned);
+        if !unchanged {
+            recent.append(&mut group.entries);
+        }
+        unchanged
+    });
+}
+
+fn free(entry: Retired, own: &mut Own, slots: &mut Vec<(u32, u64, bool)>) {
+    let birth = entry.birth;
+    match entry.what {
+        // SAFETY: I4: no pinned version reaches the node, and no later root does.
+        What::Leaf(leaf) => unsafe { own.pool.put_leaf(leaf) },
+        // SAFETY: as above.
+        What::Inner(inner) => unsafe { own.pool.put_inner(inner) },
+        // SAFETY: as above.
+        What::Root(root) => unsafe { own.pool.put_root(root) },
+        What::Value(header) => own.garbage.push(Garbage::Value(header)),
+        What::Initial(retired) => own.garbage.push(Garbage::Initial(retired)),
+        What::Slot { slot, boxed } => slots.push((slot, birth, boxed)),
+    }
+}
+
+/// Makes slots free for new variables, and drops the values that their last owners left in the tree (I6, I7).
+///
+/// # Safety
+/// As for [`vacuum`].
+unsafe fn release_slots(store: &Store, member: &Member, slots: Vec<(u32, u64, bool)>) {
+    if slots.is_empty() {
+        return;
+    }
+    // SAFETY: I9: the caller's promise.
+    let root = unsafe { member.pin_base(store.newest()) };
+    // SAFETY: I9: as above; I3: `root` is pinned.
+    let (own, now) = unsafe { (member.own(), (*root).version) };
+    for (slot, born, boxed) in slots {
+        if boxed {
+            // SAFETY: I3: `root` is pinned.
+            let found = unsafe { node::find(root, slot) };
+            // SAFETY: I3, and I7: nobody writes the slot any more, so the newest word is the last one; its stamp says that
+            // it is the dead variable's, whose type is boxed; no handle is left to read it through.
+            unsafe {
+                if !found.is_null() && (*found).stamp > born {
+                    own.garbage.push(Garbage::Value((*found).word.header()));
+                }
+            }
+        }
+        own.slots.push((slot, now));
+    }
+    pins::release(&member.words[1]);
+    if own.slots.len() > SLOTS_KEPT {
+        store.share_slots(&mut own.slots, SLOTS_KEPT / 2);
+    }
+}

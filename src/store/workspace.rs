@@ -1,0 +1,395 @@
+//! An attempt's view of the store: a pinned snapshot and a write set over it.
+//!
+//! All methods are safe: references that they hand out are tied to the workspace and to the handle, the snapshot stays
+//! pinned until the attempt ends (I3), and no user code runs while the write set is borrowed (I9).
+
+use super::Store;
+use super::cell::{CellRef, Var};
+use super::local::{self, Seat};
+use super::member::Count;
+use super::merge::{self, Outbox, OwnedWord, Source};
+use super::node::{self, Root, Slot};
+use super::reclaim::{self, Garbage};
+use super::value::{self, Word, is_inline};
+use super::writes::{IN_USE, LENT, Mark, WriteSet};
+use super::{pins, vacuum};
+use crate::sync::Arc;
+use crate::sync::plain;
+use std::cell::UnsafeCell;
+use std::ptr;
+
+/// Buffers that a record keeps from attempt to attempt.
+#[derive(Default)]
+pub(super) struct Scratch {
+    pub(super) writes: WriteSet,
+    pub(super) build: super::build::Buffers,
+    pub(super) trash: Vec<Garbage>,
+}
+
+/// What the write set has of a variable.
+pub(crate) enum Own<'a, T> {
+    Nothing,
+    Value(&'a T),
+    /// Merge functions: the value is not known before the commit.
+    Merges,
+}
+
+/// A snapshot and the buffered writes over it.
+pub(crate) struct Workspace<'s> {
+    pub(super) seat: Seat<'s>,
+    /// Pinned by the record's first word while not null.
+    pub(super) root: *const Root,
+    /// The root's version, which outlives the pin.
+    pub(super) version: u64,
+    /// What the next root is built on, pinned by one of the words; null before a commit.
+    pub(super) base: *const Root,
+    pub(super) published: bool,
+    /// The published root while it is pinned.
+    pub(super) new_root: Option<*const Root>,
+    scratch: UnsafeCell<Option<Box<Scratch>>>,
+}
+
+impl<'s> Workspace<'s> {
+    /// A workspace without a snapshot; [`Workspace::begin`] takes one.
+    #[inline]
+    pub(crate) fn new(store: &'s Arc<Store>) -> Self {
+        let seat = Seat::take(store);
+        // SAFETY: I9: the seat's owner is this thread; the reference ends here.
+        let scratch = unsafe { seat.member.own() }.scratch.take().unwrap_or_default();
+        Workspace {
+            seat,
+            root: ptr::null(),
+            version: 0,
+            base: ptr::null(),
+            published: false,
+            new_root: None,
+            scratch: UnsafeCell::new(Some(scratch)),
+        }
+    }
+
+    /// The write set and the buffers.
+    ///
+    /// # Safety
+    /// I9: no other reference from here is alive, and no user code runs while this one is.
+    #[allow(clippy::mut_from_ref, reason = "exclusive by I9")]
+    #[inline(always)]
+    pub(super) unsafe fn scratch(&self) -> &mut Scratch {
+        // SAFETY: the caller's promise; the box is there until `drop`.
+        unsafe { (*self.scratch.get()).as_deref_mut().unwrap_unchecked() }
+    }
+
+    /// # Safety
+    /// As for [`Workspace::scratch`].
+    #[allow(clippy::mut_from_ref, reason = "exclusive by I9")]
+    #[inline(always)]
+    unsafe fn writes(&self) -> &mut WriteSet {
+        // SAFETY: the caller's promise.
+        unsafe { &mut self.scratch().writes }
+    }
+
+    pub(crate) fn store(&self) -> &'s Arc<Store> {
+        self.seat.store
+    }
+
+    /// Begins an attempt on the newest snapshot; the one before must have ended.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        let member = self.seat.member;
+        // ORDERING: Relaxed: a hint, one writer.
+        member.ticks.store(member.ticks.load(plain::Ordering::Relaxed) + 1, plain::Ordering::Relaxed);
+        // SAFETY: I9: the seat's owner is this thread.
+        self.root = unsafe { member.pin(self.seat.store.newest()) };
+        // SAFETY: I3: pinned just now.
+        self.version = unsafe { (*self.root).version };
+        local::clear_died();
+        local::offer_root(self.seat.store, self.root);
+    }
+
+    #[inline(always)]
+    pub(crate) fn count(&self, what: Count) {
+        self.seat.member.count(what);
+    }
+
+    /// The word of a variable in the snapshot; `None` if it is unwritten there.
+    #[inline(always)]
+    fn lookup<T: 'static>(&self, var: &Var<T>) -> Option<*const Word> {
+        debug_assert!(!self.root.is_null());
+        // SAFETY: I3: the snapshot is pinned; I6: only stamps after `born` are of this variable.
+        unsafe {
+            let found = node::find(self.root, var.slot());
+            (!found.is_null() && (*found).stamp > var.born()).then(|| &raw const (*found).word)
+        }
+    }
+
+    /// The committed value in the snapshot.
+    #[inline(always)]
+    pub(crate) fn read<'a, T: Send + Sync + 'static>(&'a self, var: &'a Var<T>) -> &'a T {
+        match self.lookup(var) {
+            // SAFETY: I3: the word and its box stay as they are while the snapshot is pinned, that is, longer than `self` can
+            // be borrowed.
+            Some(word) => unsafe { value::view(word) },
+            None => var.initial(),
+        }
+    }
+
+    /// Whether the write set has something of this variable.
+    #[inline(always)]
+    pub(crate) fn has_own(&self, slot: u32) -> bool {
+        // SAFETY: I9: a short look.
+        unsafe { self.writes() }.find(slot).is_some()
+    }
+
+    /// The attempt's own value of a variable, if it has written one.
+    #[inline]
+    pub(crate) fn own<'a, T: Send + Sync + 'static>(&'a self, var: &'a Var<T>) -> Own<'a, T> {
+        // SAFETY: I9: no user code runs here; references into the set end before the return.
+        let writes = unsafe { self.writes() };
+        let Some(at) = writes.find(var.slot()) else { return Own::Nothing };
+        if writes.entries[at].state.is_merge() {
+            return Own::Merges;
+        }
+        if is_inline::<T>() {
+            let place = writes.lend_inline(at);
+            // SAFETY: the arena keeps the place, unchanged, until the attempt ends.
+            Own::Value(unsafe { value::view(place) })
+        } else {
+            let state = &mut writes.entries[at].state;
+            state.flags |= LENT;
+            // SAFETY: the box is not dropped before the attempt ends, since it is lent; `view` only copies the pointer out.
+            Own::Value(unsafe { value::view(&raw const state.word) })
+        }
+    }
+
+    /// A handle for the log if the variable is unwritten in the snapshot: the commit may retire its initial value.
+    fn handle_if_unwritten<T: Send + Sync + 'static>(&self, var: &Var<T>) -> Option<CellRef> {
+        if self.lookup(var).is_some() {
+            return None;
+        }
+        let cell = var.erase();
+        cell.set_written();
+        Some(cell)
+    }
+
+    /// Buffers a value.
+    #[inline]
+    pub(crate) fn write<T: Send + Sync + 'static>(&self, var: &Var<T>, value: T) {
+        let word = Word::encode(value);
+        // SAFETY: I9: no user code runs while the reference is alive.
+        let writes = unsafe { self.writes() };
+        let superseded = match writes.find(var.slot()) {
+            Some(at) => writes.replace(at, word),
+            None => {
+                let cell = self.handle_if_unwritten(var);
+                writes.insert(var.slot(), var.born(), cell, word, is_inline::<T>());
+                None
+            }
+        };
+        if let Some(boxed) = superseded {
+            reclaim::dispose_one(Garbage::Value(boxed));
+        }
+    }
+
+    /// Buffers `f` of the attempt's own value, or of the snapshot's if it has none. Not for a variable with merges.
+    #[inline]
+    pub(crate) fn modify<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl FnOnce(&T) -> T) {
+        // SAFETY: I9: a short look.
+        let Some(at) = unsafe { self.writes() }.find(var.slot()) else {
+            let new = f(self.read(var));
+            return self.write(var, new);
+        };
+        // SAFETY: I9: no user code runs while this reference is alive.
+        let state = unsafe { &mut self.writes().entries[at].state };
+        debug_assert!(!state.is_merge());
+        let word = state.word;
+        if is_inline::<T>() {
+            // SAFETY: the word was encoded from a `T`, an inline one: `old` is a copy.
+            let old: T = unsafe { value::copy_out(word) };
+            let new = f(&old);
+            return self.write(var, new);
+        }
+        let nested = state.flags & IN_USE != 0;
+        state.flags |= IN_USE;
+        // SAFETY: the box is kept while it is `IN_USE`, whatever `f` does with the variable; `word` is a local copy of the pointer.
+        let new = f(unsafe { value::view(&raw const word) });
+        // SAFETY: I9: `f` has returned.
+        let writes = unsafe { self.writes() };
+        // `f` may have written, or undone, the variable itself; then the old box is in the graveyard already.
+        if !nested && let Some(at) = writes.find(var.slot()) {
+            let state = &mut writes.entries[at].state;
+            if !state.is_merge() && state.word.same_box(word) {
+                state.flags &= !IN_USE;
+            }
+        }
+        self.write(var, new);
+    }
+
+    /// Buffers a merge function. Not for a variable with a written value.
+    pub(crate) fn merge<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl Fn(&T) -> T + Send + Sync + 'static) {
+        let f = merge::Typed::<T, _>::erase(f);
+        // SAFETY: I9: no user code runs while the reference is alive.
+        let writes = unsafe { self.writes() };
+        let at = match writes.find(var.slot()) {
+            Some(at) => at,
+            None => {
+                let cell = self.handle_if_unwritten(var);
+                // A box-less word: never looked at while the entry has merges.
+                writes.insert(var.slot(), var.born(), cell, Word::EMPTY, is_inline::<T>())
+            }
+        };
+        writes.push_merge(at, f);
+    }
+
+    /// Registers a function of the value that the commit will publish, and says where its result will be.
+    pub(crate) fn then<T: Send + Sync + 'static, R: Send + 'static>(
+        &self,
+        var: &Var<T>,
+        g: impl Fn(&T) -> R + Send + Sync + 'static,
+    ) -> Outbox<R> {
+        let (f, out) = merge::then::<T, R>(g);
+        // SAFETY: I9: no user code runs while the reference is alive.
+        unsafe { self.writes() }.push_then(var.slot(), f);
+        out
+    }
+
+    /// Turns a variable's merges into a written value, computed from the snapshot. Runs the merge functions.
+    pub(crate) fn promote<T: Send + Sync + 'static>(&self, var: &Var<T>) {
+        // SAFETY: I9: the functions are cloned out before any of them runs.
+        let merges = unsafe {
+            let writes = self.writes();
+            let Some(at) = writes.find(var.slot()) else { return };
+            writes.entries[at].state.merges.clone()
+        };
+        if merges.is_empty() {
+            return;
+        }
+        let cell = var.erase();
+        let source = self.lookup(var).map_or(Source::Initial(cell.as_ptr()), Source::Word);
+        // SAFETY: I3: the source is in the pinned snapshot, or the initial value of a variable unwritten there (I8).
+        let new: OwnedWord = unsafe { merge::apply_all(&merges, source, is_inline::<T>()) };
+        let word = new.word;
+        new.publish();
+        // SAFETY: I9: the functions have run. A merge is superseded, so there is no box to drop.
+        let writes = unsafe { self.writes() };
+        if let Some(at) = writes.find(var.slot()) {
+            let superseded = writes.replace(at, word);
+            if let Some(boxed) = superseded {
+                reclaim::dispose_one(Garbage::Value(boxed));
+            }
+        }
+    }
+
+    /// Begins a part that [`Workspace::undo`] can take back.
+    pub(crate) fn mark(&self) -> Mark {
+        // SAFETY: I9: no user code runs.
+        unsafe { self.writes() }.enter()
+    }
+
+    /// Ends the part; its writes stay.
+    pub(crate) fn keep(&self, mark: Mark) {
+        self.with_trash(|writes, trash| writes.keep(mark, trash));
+    }
+
+    /// Ends the part; exactly its writes are undone.
+    pub(crate) fn undo(&self, mark: Mark) {
+        self.with_trash(|writes, trash| writes.undo(mark, trash));
+    }
+
+    fn with_trash(&self, f: impl FnOnce(&mut WriteSet, &mut Vec<Garbage>)) {
+        let mut trash = Vec::new();
+        // SAFETY: I9: `f` is the write set's own code; the garbage is dropped after the borrow.
+        f(unsafe { self.writes() }, &mut trash);
+        reclaim::dispose(&mut trash);
+    }
+
+    /// Whether nothing was written or merged.
+    #[inline(always)]
+    pub(crate) fn is_read_only(&self) -> bool {
+        // SAFETY: I9: a short look.
+        unsafe { self.writes() }.entries.is_empty()
+    }
+
+    /// Looks at the newest version: `look` gets a test that says whether a slot was written since the snapshot.
+    pub(crate) fn any_stale(&self, look: impl FnOnce(&mut dyn FnMut(u32) -> bool) -> bool) -> bool {
+        // SAFETY: I9: the owner; nothing else uses the second word before the commit.
+        let newest = unsafe { self.seat.member.pin_base(self.seat.store.newest()) };
+        // SAFETY: I3: pinned just now.
+        let stale = look(&mut |slot| unsafe { node::stamp(newest, slot) } > self.version);
+        pins::release(&self.seat.member.words[1]);
+        stale
+    }
+
+    /// Ends the attempt: lets the snapshot go, frees what can be freed, forgets the writes.
+    #[inline]
+    pub(crate) fn end(&mut self) {
+        let member = self.seat.member;
+        local::offer_root(self.seat.store, ptr::null());
+        if !self.base.is_null() {
+            pins::release(&member.words[1]);
+        }
+        self.root = ptr::null();
+        self.base = ptr::null();
+        let published = std::mem::take(&mut self.published);
+        // SAFETY: I9: the first word is not idle; no user code runs before `dispose`, and no reference outlives its statement.
+        unsafe {
+            if published || vacuum::due(self.seat.store, member.own(), member.limbo()) {
+                self.tidy();
+            }
+            member.leave();
+            let scratch = self.scratch();
+            scratch.writes.clear(published, &mut scratch.trash);
+            if scratch.trash.is_empty() {
+                return;
+            }
+        }
+        self.dispose();
+    }
+
+    /// # Safety
+    /// I9: no reference to the record's parts or to the scratch is alive; the second word is unused.
+    unsafe fn tidy(&self) {
+        let (store, member) = (self.seat.store, self.seat.member);
+        // SAFETY: I9: the caller's promise.
+        unsafe {
+            let (own, limbo) = (member.own(), member.limbo());
+            if vacuum::due(store, own, limbo) {
+                if !own.freed.is_empty() {
+                    let newest = (*member.pin(store.newest())).version;
+                    vacuum::retire_freed(member.own(), member.limbo(), newest);
+                }
+                member.unpin_busy();
+                vacuum::vacuum(store, member);
+                self.scratch().trash.append(&mut member.own().garbage);
+            }
+            member.set_backlog();
+        }
+    }
+
+    #[cold]
+    fn dispose(&mut self) {
+        // SAFETY: I9: taken out, so that the destructors find nothing borrowed.
+        let mut trash = std::mem::take(unsafe { &mut self.scratch().trash });
+        reclaim::dispose(&mut trash);
+        // SAFETY: I9: the destructors have run.
+        unsafe { self.scratch() }.trash = trash;
+    }
+}
+
+impl Drop for Workspace<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.root.is_null() {
+            self.end();
+        }
+        // SAFETY: I9: the seat's owner is this thread; the box goes back to where it came from.
+        unsafe { self.seat.member.own() }.scratch = self.scratch.get_mut().take();
+    }
+}
+
+/// A slot as the build sees it.
+pub(super) fn slot_at(root: *const Root, slot: u32) -> Slot {
+    // SAFETY: I3: called with a pinned base.
+    unsafe {
+        let found = node::find(root, slot);
+        if found.is_null() { Slot::EMPTY } else { *found }
+    }
+}

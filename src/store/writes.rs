@@ -1,0 +1,281 @@
+//! The write set of an attempt: buffered values, merges, and what is needed to undo a part of them.
+//!
+//! A value that was lent out (`read` of an own write) stays where it is until the attempt ends; one that was not is
+//! dropped when it is overwritten, so that a loop of `modify`s uses bounded memory (§2.1).
+
+use super::cell::CellRef;
+use super::index::Index;
+use super::merge::{MergeFn, ThenFn};
+use super::reclaim::Garbage;
+use super::value::{Header, Word};
+use crate::sync::Arc;
+use std::cell::UnsafeCell;
+
+/// The values are inline.
+pub(super) const INLINE: u8 = 1;
+/// A reference to the buffered value was handed out.
+pub(super) const LENT: u8 = 2;
+/// A `modify` is looking at the buffered value.
+pub(super) const IN_USE: u8 = 4;
+
+/// What an attempt will do to one variable.
+pub(super) struct Entry {
+    pub(super) slot: u32,
+    pub(super) born: u64,
+    /// A handle, if the variable was unwritten in the snapshot: the commit may have to retire its initial value.
+    pub(super) cell: Option<CellRef>,
+    pub(super) state: State,
+}
+
+/// The part of an entry that later operations change and an undo restores.
+pub(super) struct State {
+    /// The nesting depth at which it was written.
+    level: u32,
+    pub(super) flags: u8,
+    /// The value; meaningless while there are merges.
+    pub(super) word: Word,
+    /// Where the inline value was lent from; null if it was not.
+    lent: *const Word,
+    pub(super) merges: Vec<Arc<dyn MergeFn>>,
+}
+
+impl State {
+    pub(super) fn is_merge(&self) -> bool {
+        !self.merges.is_empty()
+    }
+
+    pub(super) fn is_inline(&self) -> bool {
+        self.flags & INLINE != 0
+    }
+
+    /// The box that the state owns.
+    fn boxed(&self) -> Option<*mut Header> {
+        // SAFETY: neither inline nor a merge: the word was encoded from a boxed type.
+        (!self.is_inline() && !self.is_merge()).then(|| unsafe { self.word.header() })
+    }
+}
+
+struct Undo {
+    at: usize,
+    state: State,
+}
+
+/// A point to undo to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    entries: usize,
+    undo: usize,
+    thens: usize,
+}
+
+pub(super) struct Then {
+    pub(super) slot: u32,
+    pub(super) f: Box<dyn ThenFn>,
+}
+
+#[derive(Default)]
+pub(super) struct WriteSet {
+    pub(super) entries: Vec<Entry>,
+    index: Index,
+    undo: Vec<Undo>,
+    depth: u32,
+    /// What was superseded or undone and cannot go before the attempt ends.
+    graveyard: Vec<State>,
+    undone_thens: Vec<Then>,
+    lent: Arena,
+    pub(super) thens: Vec<Then>,
+    /// Something in here needs more than forgetting.
+    heavy: bool,
+}
+
+impl WriteSet {
+    #[inline(always)]
+    pub(super) fn find(&self, slot: u32) -> Option<usize> {
+        self.index.find(slot, &self.entries)
+    }
+
+    /// A first write or merge of a variable in this attempt.
+    #[inline]
+    pub(super) fn insert(&mut self, slot: u32, born: u64, cell: Option<CellRef>, word: Word, inline: bool) -> usize {
+        self.heavy |= !inline || cell.is_some();
+        let flags = if inline { INLINE } else { 0 };
+        let state = State { level: self.depth, flags, word, lent: std::ptr::null(), merges: Vec::new() };
+        self.entries.push(Entry { slot, born, cell, state });
+        self.index.inserted(slot, &self.entries);
+        self.entries.len() - 1
+    }
+
+    /// Another value for an entry; returns a box for the caller to drop outside.
+    #[inline]
+    pub(super) fn replace(&mut self, at: usize, word: Word) -> Option<*mut Header> {
+        let depth = self.depth;
+        let state = &mut self.entries[at].state;
+        if state.level == depth && state.is_inline() && !state.is_merge() {
+            state.word = word;
+            state.lent = std::ptr::null();
+            return None;
+        }
+        let flags = state.flags & INLINE;
+        let new = State { level: depth, flags, word, lent: std::ptr::null(), merges: Vec::new() };
+        let old = std::mem::replace(state, new);
+        if old.level < depth {
+            self.undo.push(Undo { at, state: old });
+            return None;
+        }
+        self.bury(old)
+    }
+
+    /// One more merge function for a variable: a new entry, or one that is a merge already.
+    pub(super) fn push_merge(&mut self, at: usize, merge: Arc<dyn MergeFn>) {
+        self.heavy = true;
+        let depth = self.depth;
+        let state = &mut self.entries[at].state;
+        if state.level < depth {
+            let merges = state.merges.clone();
+            let new = State { level: depth, flags: state.flags, word: state.word, lent: state.lent, merges };
+            let old = std::mem::replace(state, new);
+            self.undo.push(Undo { at, state: old });
+        }
+        self.entries[at].state.merges.push(merge);
+    }
+
+    /// A stable address with the entry's inline value, for a reference that outlives later writes.
+    pub(super) fn lend_inline(&mut self, at: usize) -> *const Word {
+        let state = &mut self.entries[at].state;
+        if state.lent.is_null() {
+            state.lent = self.lent.put(state.word);
+        }
+        state.lent
+    }
+
+    pub(super) fn push_then(&mut self, slot: u32, f: Box<dyn ThenFn>) {
+        self.heavy = true;
+        self.thens.push(Then { slot, f });
+    }
+
+    /// Begins a part that can be undone.
+    pub(super) fn enter(&mut self) -> Mark {
+        self.depth += 1;
+        Mark { entries: self.entries.len(), undo: self.undo.len(), thens: self.thens.len() }
+    }
+
+    /// The part stays: its writes are the enclosing part's from now on.
+    pub(super) fn keep(&mut self, mark: Mark, trash: &mut Vec<Garbage>) {
+        self.depth -= 1;
+        let outer = self.depth;
+        for entry in &mut self.entries[mark.entries..] {
+            entry.state.level = outer;
+        }
+        // Of the states saved in the part, those are needed on that the enclosing part has not saved itself.
+        let saved = self.undo.split_off(mark.undo);
+        for Undo { at, state } in saved {
+            self.entries[at].state.level = outer;
+            if state.level < outer {
+                self.undo.push(Undo { at, state });
+            } else if let Some(boxed) = self.bury(state) {
+                trash.push(Garbage::Value(boxed));
+            }
+        }
+    }
+
+    /// Undoes exactly what was written since the mark.
+    pub(super) fn undo(&mut self, mark: Mark, trash: &mut Vec<Garbage>) {
+        self.depth -= 1;
+        while self.undo.len() > mark.undo {
+            let Undo { at, state } = self.undo.pop().expect("longer than the mark");
+            let undone = std::mem::replace(&mut self.entries[at].state, state);
+            trash.extend(self.bury(undone).map(Garbage::Value));
+        }
+        while self.entries.len() > mark.entries {
+            self.index.removing_last(&self.entries);
+            let entry = self.entries.pop().expect("longer than the mark");
+            trash.extend(self.bury(entry.state).map(Garbage::Value));
+            if let Some(cell) = entry.cell {
+                trash.push(Garbage::Handle(cell));
+            }
+        }
+        self.undone_thens.extend(self.thens.drain(mark.thens..));
+    }
+
+    /// Puts a superseded state where it can wait; a box that nobody looks at is returned to be dropped now.
+    fn bury(&mut self, state: State) -> Option<*mut Header> {
+        if state.flags & (LENT | IN_USE) == 0
+            && let Some(boxed) = state.boxed()
+        {
+            return Some(boxed);
+        }
+        if !state.is_inline() || state.is_merge() {
+            self.graveyard.push(state);
+        }
+        None
+    }
+
+    /// The attempt has ended: forgets everything; what needs dropping goes to `trash`. Boxes of `published` writes are the
+    /// tree's now.
+    #[inline]
+    pub(super) fn clear(&mut self, published: bool, trash: &mut Vec<Garbage>) {
+        self.index.clear();
+        self.depth = 0;
+        if self.heavy {
+            self.clear_heavy(published, trash);
+        }
+        self.entries.clear();
+        self.undo.clear();
+        self.lent.clear();
+    }
+
+    #[cold]
+    fn clear_heavy(&mut self, published: bool, trash: &mut Vec<Garbage>) {
+        self.heavy = false;
+        for Undo { state, .. } in self.undo.drain(..).rev() {
+            self.graveyard.push(state);
+        }
+        for entry in self.entries.drain(..) {
+            if let Some(cell) = entry.cell {
+                trash.push(Garbage::Handle(cell));
+            }
+            if !published || entry.state.is_merge() {
+                self.graveyard.push(entry.state);
+            }
+        }
+        for state in self.graveyard.drain(..) {
+            trash.extend(state.boxed().map(Garbage::Value));
+            if state.is_merge() {
+                trash.push(Garbage::Merges(state.merges));
+            }
+        }
+        trash.extend(self.thens.drain(..).chain(self.undone_thens.drain(..)).map(|then| Garbage::Then(then.f)));
+    }
+}
+
+/// Words at stable addresses.
+#[derive(Default)]
+struct Arena {
+    /// Boxed, so that words stay in place when the list grows.
+    #[allow(clippy::vec_box, reason = "the addresses of the words are lent out")]
+    chunks: Vec<Box<[UnsafeCell<Word>; CHUNK]>>,
+    used: usize,
+}
+
+const CHUNK: usize = 32;
+
+impl Arena {
+    fn put(&mut self, word: Word) -> *const Word {
+        let (chunk, at) = (self.used / CHUNK, self.used % CHUNK);
+        if chunk == self.chunks.len() {
+            self.chunks.push(Box::new(std::array::from_fn(|_| UnsafeCell::new(Word::EMPTY))));
+        }
+        self.used += 1;
+        let place = self.chunks[chunk][at].get();
+        // SAFETY: a place is written once between two `clear`s, and lent only afterwards.
+        unsafe { place.write(word) };
+        place
+    }
+
+    fn clear(&mut self) {
+        if self.used > CHUNK {
+            self.chunks.truncate(1);
+        }
+        self.used = 0;
+    }
+}

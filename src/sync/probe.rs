@@ -1,0 +1,47 @@
+//! A tell-tale inside every node of the tree: nothing in production, an access checker under loom.
+
+/// Lets loom see the non-atomic accesses to a node: written while it is private, read while it is shared, written
+/// again when it is recycled. An access without the happens-before that the code claims fails the model, and
+/// so does a read of a node that has been recycled.
+pub(crate) struct Probe {
+    #[cfg(tvar_loom)]
+    access: loom::cell::UnsafeCell<()>,
+    #[cfg(tvar_loom)]
+    alive: std::sync::atomic::AtomicBool,
+}
+
+#[cfg(not(tvar_loom))]
+impl Probe {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Probe {}
+    }
+
+    #[inline(always)]
+    pub(crate) fn read(&self) {}
+
+    #[inline(always)]
+    pub(crate) fn write(&self, _alive: bool) {}
+}
+
+#[cfg(tvar_loom)]
+impl Probe {
+    pub(crate) fn new() -> Self {
+        Probe { access: loom::cell::UnsafeCell::new(()), alive: std::sync::atomic::AtomicBool::new(true) }
+    }
+
+    /// The node is being read as part of a published root.
+    pub(crate) fn read(&self) {
+        self.access.with(|_| ());
+        // ORDERING: Relaxed, an observer's flag; loom's cell above has already checked the happens-before.
+        let alive = self.alive.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(alive, "a node was read after it had been recycled");
+    }
+
+    /// The node is private: being made (`true`) or being recycled (`false`).
+    pub(crate) fn write(&self, alive: bool) {
+        self.access.with_mut(|_| ());
+        // ORDERING: Relaxed, as above.
+        self.alive.store(alive, std::sync::atomic::Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,215 @@
+//! Who waits for which variable.
+//!
+//! A waiter registers, looks at the newest root again, and only then sleeps; a committer swaps the root and then looks for waiters
+//! (W1). Both sides store and then load, so both are SeqCst: one of the two sees the other, and no wake-up is lost.
+//!
+//! A commit never waits for a bucket's lock (§4.1): a committer that finds it taken leaves a note, and whoever holds it wakes the whole
+//! bucket after letting go (W2). Who is woken for nothing finds its variables unchanged and sleeps on.
+
+use super::Latch;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence, model_fence};
+use crate::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use crossbeam_utils::CachePadded;
+
+/// Lists by slot number; a power of two.
+const BUCKETS: usize = if cfg!(tvar_loom) { 1 } else { 256 };
+
+/// The waiters of one space.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    /// Calls that are registered. On a line that commits only read while nobody waits.
+    parked: CachePadded<Parked>,
+    /// Made when the first call waits.
+    buckets: OnceLock<Box<[Bucket]>>,
+}
+
+#[derive(Debug)]
+struct Parked(AtomicUsize);
+
+impl Default for Parked {
+    fn default() -> Self {
+        Parked(AtomicUsize::new(0))
+    }
+}
+
+#[derive(Debug)]
+struct Bucket {
+    waiting: AtomicUsize,
+    /// A committer found the list locked: the holder wakes everybody when it lets go.
+    owed: AtomicBool,
+    list: Mutex<Vec<Waiter>>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    slot: u32,
+    latch: Arc<Latch>,
+}
+
+impl Bucket {
+    fn new() -> Self {
+        Bucket { waiting: AtomicUsize::new(0), owed: AtomicBool::new(false), list: Mutex::new(Vec::new()) }
+    }
+
+    /// Changes the list, then pays what committers left owing meanwhile.
+    fn change(&self, change: impl FnOnce(&mut Vec<Waiter>)) {
+        let mut list = self.list.lock();
+        change(&mut list);
+        self.unlock(list);
+    }
+
+    fn unlock(&self, list: MutexGuard<'_, Vec<Waiter>>) {
+        drop(list);
+        loop {
+            // ORDERING: SeqCst fence: the unlocking comes before the look at the note; partner: the fence in `wake`.
+            fence(Ordering::SeqCst);
+            // ORDERING: Relaxed: ordered by the fence; the waiters look at the root themselves.
+            if !self.owed.load(Ordering::Relaxed) {
+                return;
+            }
+            let Some(list) = self.list.try_lock() else { return };
+            // ORDERING: Relaxed: cleared under the lock, before the waiters are collected.
+            self.owed.store(false, Ordering::Relaxed);
+            let all: Vec<_> = list.iter().map(|waiter| waiter.latch.clone()).collect();
+            drop(list);
+            all.iter().for_each(|latch| latch.open());
+        }
+    }
+
+    /// Opens the latches of the waiters that `pick` chooses, or has somebody else open them all.
+    fn wake(&self, pick: impl Fn(&Waiter) -> bool) {
+        let list = self.list.try_lock().or_else(|| {
+            // ORDERING: Relaxed: ordered by the fence.
+            self.owed.store(true, Ordering::Relaxed);
+            // ORDERING: SeqCst fence: the note comes before the second try; partner: the fence in `unlock`. Either the try
+            // succeeds, or the holder sees the note.
+            fence(Ordering::SeqCst);
+            self.list.try_lock()
+        });
+        let Some(list) = list else { return };
+        let picked: Vec<_> = list.iter().filter(|waiter| pick(waiter)).map(|waiter| waiter.latch.clone()).collect();
+        self.unlock(list);
+        picked.iter().for_each(|latch| latch.open());
+    }
+}
+
+impl Registry {
+    fn bucket(&self, slot: u32) -> &Bucket {
+        let buckets = self.buckets.get_or_init(|| (0..BUCKETS).map(|_| Bucket::new()).collect());
+        // Fibonacci hashing: slots of one leaf spread over the buckets.
+        let hash = slot.wrapping_mul(0x9E37_79B9) >> 16;
+        &buckets[hash as usize % BUCKETS]
+    }
+
+    /// Registers a call that is about to wait for any of `slots` (distinct). It must look at the newest root after this.
+    pub(crate) fn register<'a>(&'a self, slots: &'a [u32], latch: &Arc<Latch>) -> Registration<'a> {
+        for &slot in slots {
+            let bucket = self.bucket(slot);
+            bucket.change(|list| list.push(Waiter { slot, latch: latch.clone() }));
+            // ORDERING: SeqCst: as `parked` below.
+            bucket.waiting.fetch_add(1, Ordering::SeqCst);
+        }
+        // ORDERING: SeqCst: the registration comes before the look at the root in the total order; partner: `anyone`, after
+        // the committer's swap.
+        self.parked.0.fetch_add(1, Ordering::SeqCst);
+        model_fence();
+        Registration { registry: self, slots, latch: latch.clone() }
+    }
+
+    /// Whether any call waits; asked by every commit, after its swap.
+    #[inline(always)]
+    pub(crate) fn anyone(&self) -> bool {
+        // ORDERING: SeqCst: after the swap in the total order; partner: `register`.
+        self.parked.0.load(Ordering::SeqCst) > 0
+    }
+
+    /// Wakes whoever waits for one of these slots.
+    #[cold]
+    pub(crate) fn wake(&self, slots: &[u32]) {
+        for &slot in slots {
+            let bucket = self.bucket(slot);
+            // ORDERING: SeqCst: as `anyone`.
+            if bucket.waiting.load(Ordering::SeqCst) > 0 {
+                bucket.wake(|waiter| waiter.slot == slot);
+            }
+        }
+    }
+
+    /// Wakes everybody, when it is not known for whom a wake-up is owed.
+    #[cold]
+    pub(crate) fn wake_all(&self) {
+        for bucket in self.buckets.get().into_iter().flatten() {
+            bucket.wake(|_| true);
+        }
+    }
+
+    /// Calls that wait.
+    pub(crate) fn parked(&self) -> usize {
+        // ORDERING: Acquire: a count to look at.
+        self.parked.0.load(Ordering::Acquire)
+    }
+
+    /// Calls that wait for this slot.
+    pub(crate) fn waiting_for(&self, slot: u32) -> usize {
+        match self.buckets.get() {
+            None => 0,
+            Some(_) => self.bucket(slot).list.lock().iter().filter(|waiter| waiter.slot == slot).count(),
+        }
+    }
+}
+
+/// A registered call; leaves no trace when dropped (§3.7).
+pub(crate) struct Registration<'a> {
+    registry: &'a Registry,
+    slots: &'a [u32],
+    latch: Arc<Latch>,
+}
+
+impl Drop for Registration<'_> {
+    fn drop(&mut self) {
+        for &slot in self.slots {
+            let bucket = self.registry.bucket(slot);
+            bucket.change(|list| {
+                if let Some(at) =
+                    list.iter().position(|waiter| waiter.slot == slot && Arc::ptr_eq(&waiter.latch, &self.latch))
+                {
+                    list.swap_remove(at);
+                }
+            });
+            // ORDERING: SeqCst: counts go down after the entry has gone; a committer that still sees them finds nothing.
+            bucket.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+        // ORDERING: SeqCst: as above.
+        self.registry.parked.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(all(test, not(tvar_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_waiters_of_the_slot_are_woken() {
+        let registry = Registry::default();
+        let (a, b) = (Latch::new(), Latch::new());
+        let ra = registry.register(&[1, 2], &a);
+        let rb = registry.register(&[3], &b);
+        assert_eq!((registry.parked(), registry.waiting_for(2)), (2, 1));
+        registry.wake(&[2, 7]);
+        assert!(a.wait(Some(Instant::now())) && !b.wait(Some(Instant::now())));
+        drop((ra, rb));
+        assert_eq!((registry.parked(), registry.waiting_for(2), registry.anyone()), (0, 0, false));
+    }
+
+    #[test]
+    fn a_committer_that_finds_a_bucket_locked_has_the_holder_wake_it() {
+        let registry = Registry::default();
+        let latch = Latch::new();
+        let _registration = registry.register(&[5], &latch);
+        let bucket = registry.bucket(5);
+        bucket.change(|_| registry.wake(&[5]));
+        assert!(latch.wait(Some(Instant::now())));
+    }
+
+    use crate::sync::time::Instant;
+}

@@ -1,0 +1,295 @@
+//! §4.3: destructors of values run outside every lock and attempt, and may themselves use the
+//! crate: read, commit, make and drop variables, take snapshots.
+
+mod common;
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{elsewhere, many, on_small_stack, settle, ticks};
+use tvar::{Space, TVar};
+
+/// A value whose destructor runs transactions.
+struct Busy {
+    log: TVar<usize>,
+    attempted: Arc<AtomicUsize>,
+}
+
+#[derive(Clone)]
+struct Office {
+    space: Space,
+    log: TVar<usize>,
+    attempted: Arc<AtomicUsize>,
+}
+
+impl Office {
+    fn new() -> Self {
+        let space = Space::new();
+        let log = TVar::new_in(&space, 0);
+        Self { space, log, attempted: Arc::default() }
+    }
+
+    fn value(&self) -> Busy {
+        Busy { log: self.log.clone(), attempted: self.attempted.clone() }
+    }
+
+    /// As [`Self::assert_dropped`], for what is reclaimed along with later commits.
+    #[track_caller]
+    fn settle(&self, expected: usize) {
+        settle(&self.space, || self.attempted.load(Ordering::SeqCst) >= expected);
+        self.assert_dropped(expected);
+    }
+
+    /// All destructors ran, and each of them to its end.
+    #[track_caller]
+    fn assert_dropped(&self, expected: usize) {
+        let attempted = self.attempted.load(Ordering::SeqCst);
+        assert_eq!((attempted, self.log.load()), (expected, expected));
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.attempted.fetch_add(1, Ordering::SeqCst);
+        let space = self.log.space();
+        let before = self.log.load();
+        let snapshot = space.snapshot();
+        let scratch = TVar::new_in(&space, String::from("scratch"));
+        space.atomically(|tx| {
+            tx.modify(&self.log, |n| n + 1);
+            tx.write(&scratch, "written".into());
+            Ok(())
+        });
+        assert!(*snapshot.read(&self.log) >= before);
+        assert_eq!(scratch.load(), "written");
+    }
+}
+
+#[test]
+fn s4_3_a_destructor_runs_transactions_when_a_value_is_replaced() {
+    let office = Office::new();
+    let var = TVar::new_in(&office.space, office.value());
+    for _ in 0..100 {
+        var.store(office.value());
+    }
+    ticks(&office.space, 2);
+    office.assert_dropped(100);
+}
+
+#[test]
+fn s4_3_a_destructor_runs_transactions_when_a_snapshot_is_dropped() {
+    let office = Office::new();
+    let var = TVar::new_in(&office.space, office.value());
+    let snapshot = office.space.snapshot();
+    var.store(office.value());
+    ticks(&office.space, 2);
+    office.assert_dropped(0);
+    drop(snapshot);
+    office.assert_dropped(1);
+}
+
+/// The attempt goes on; the destructor is not part of it.
+#[test]
+fn s4_3_a_destructor_runs_transactions_when_a_snapshot_is_dropped_in_an_attempt() {
+    let office = Office::new();
+    let var = TVar::new_in(&office.space, office.value());
+    let other = TVar::new_in(&office.space, 0);
+    let snapshot = Cell::new(Some(office.space.snapshot()));
+    var.store(office.value());
+    ticks(&office.space, 2);
+    office.space.atomically(|tx| {
+        tx.modify(&other, |n| n + 1);
+        drop(snapshot.take());
+        tx.modify(&other, |n| n + 1);
+        Ok(())
+    });
+    ticks(&office.space, 2);
+    office.assert_dropped(1);
+    assert_eq!(other.load(), 2);
+}
+
+#[test]
+fn s4_3_a_destructor_runs_transactions_when_a_handle_is_dropped() {
+    let office = Office::new();
+    drop(TVar::new_in(&office.space, office.value()));
+    office.assert_dropped(1);
+    let written = TVar::new_in(&office.space, office.value());
+    written.store(office.value());
+    drop(written);
+    office.settle(3);
+}
+
+#[test]
+fn s4_3_a_destructor_runs_transactions_when_a_handle_is_dropped_in_an_attempt() {
+    let office = Office::new();
+    let other = TVar::new_in(&office.space, 0);
+    for written in [false, true] {
+        let var = TVar::new_in(&office.space, office.value());
+        if written {
+            var.store(office.value());
+        }
+        let var = Cell::new(Some(var));
+        office.space.atomically(|tx| {
+            tx.modify(&other, |n| n + 1);
+            drop(var.take());
+            tx.modify(&other, |n| n + 1);
+            Ok(())
+        });
+        office.settle(if written { 3 } else { 1 });
+    }
+    assert_eq!(other.load(), 4);
+}
+
+#[test]
+fn s4_3_a_destructor_runs_transactions_when_a_handle_is_dropped_in_a_hook() {
+    let office = Office::new();
+    for commit in [true, false] {
+        let var = Cell::new(Some(TVar::new_in(&office.space, office.value())));
+        let result = office.space.try_atomically(|tx| {
+            let var = var.take();
+            if commit {
+                tx.on_commit(move || drop(var));
+                return Ok(());
+            }
+            tx.on_rollback(move || drop(var));
+            tx.abort(())
+        });
+        assert_eq!(result.is_ok(), commit);
+    }
+    ticks(&office.space, 2);
+    office.assert_dropped(2);
+}
+
+/// Superseded within one attempt, which makes their destructors run before its end.
+#[test]
+fn s4_3_a_destructor_runs_transactions_when_an_attempt_overwrites_its_own_value() {
+    let office = Office::new();
+    let var = TVar::new_in(&office.space, office.value());
+    office.space.atomically(|tx| {
+        for _ in 0..100 {
+            tx.modify(&var, |_| office.value());
+            tx.write(&var, office.value());
+        }
+        Ok(())
+    });
+    ticks(&office.space, 2);
+    office.assert_dropped(200);
+}
+
+#[test]
+fn s4_3_a_destructor_runs_transactions_when_an_attempt_is_undone() {
+    let office = Office::new();
+    let var = TVar::new_in(&office.space, office.value());
+    let other = TVar::new_in(&office.space, 0);
+    // An abort.
+    let result = office.space.try_atomically(|tx| {
+        tx.write(&var, office.value());
+        tx.abort::<(), _>(())
+    });
+    assert_eq!(result, Err(()));
+    ticks(&office.space, 2);
+    office.assert_dropped(1);
+    // A panic.
+    let caught = catch_unwind(AssertUnwindSafe(|| {
+        office.space.atomically(|tx| -> tvar::Stm<()> {
+            tx.write(&var, office.value());
+            panic!("undone")
+        });
+    }));
+    assert!(caught.is_err());
+    ticks(&office.space, 2);
+    office.assert_dropped(2);
+    // A conflict, and an undone nested part.
+    office.space.atomically(|tx| {
+        let n = *tx.read(&other);
+        if tx.attempt() == 1 {
+            elsewhere(|| other.store(1));
+        }
+        tx.write(&var, office.value());
+        let part = tx.nested(|tx| {
+            tx.write(&var, office.value());
+            tx.abort::<(), _>(())
+        })?;
+        assert_eq!(part, Err(()));
+        tx.write(&other, n + 1);
+        Ok(())
+    });
+    ticks(&office.space, 2);
+    // Two of each attempt but the last one's own, and the initial value.
+    office.assert_dropped(6);
+    // The error of an abort and the result of the closure are the user's own.
+    drop(office.space.atomically(|_| Ok(office.value())));
+    office.assert_dropped(7);
+}
+
+#[test]
+fn s4_3_a_destructor_runs_transactions_when_a_merge_is_applied() {
+    let office = Office::new();
+    let var = TVar::new_in(&office.space, office.value());
+    for _ in 0..20 {
+        let same = office.clone();
+        office.space.atomically(|tx| {
+            for _ in 0..3 {
+                let same = same.clone();
+                tx.merge(&var, move |_| same.value());
+            }
+            Ok(())
+        });
+    }
+    ticks(&office.space, 2);
+    office.assert_dropped(60);
+}
+
+/// At the exit of the thread that replaced them.
+#[test]
+fn s4_3_a_destructor_runs_transactions_at_thread_exit() {
+    let office = Office::new();
+    let var = TVar::new_in(&office.space, office.value());
+    elsewhere(|| var.store(office.value()));
+    office.assert_dropped(1);
+    thread_local!(static KEPT: RefCell<Vec<TVar<Busy>>> = const { RefCell::new(Vec::new()) });
+    elsewhere(|| {
+        let written = TVar::new_in(&office.space, office.value());
+        written.store(office.value());
+        let initial = TVar::new_in(&office.space, office.value());
+        KEPT.with_borrow_mut(|kept| kept.extend([written, initial]));
+    });
+    office.settle(4);
+}
+
+/// Values whose destructors store new values with destructors, a bounded number of times.
+#[test]
+fn s4_3_destructors_that_cause_destructors() {
+    struct Rocket {
+        target: TVar<Option<Rocket>>,
+        stages: usize,
+        launched: Arc<AtomicUsize>,
+    }
+    impl Drop for Rocket {
+        fn drop(&mut self) {
+            self.launched.fetch_add(1, Ordering::SeqCst);
+            if let Some(stages) = self.stages.checked_sub(1) {
+                let next =
+                    Cell::new(Some(Self { target: self.target.clone(), stages, launched: self.launched.clone() }));
+                self.target.space().atomically(|tx| {
+                    tx.write(&self.target, next.take());
+                    Ok(())
+                });
+                self.target.store(None);
+            }
+        }
+    }
+    let stages = many(20_000);
+    let (space, launched) = (Space::new(), Arc::new(AtomicUsize::new(0)));
+    let (same, count) = (space.clone(), launched.clone());
+    on_small_stack(move || {
+        let target = TVar::new_in(&same, None);
+        target.store(Some(Rocket { target: target.clone(), stages, launched: count }));
+        target.store(None);
+        ticks(&same, 10);
+        drop(target);
+    });
+    settle(&space, || launched.load(Ordering::SeqCst) == stages + 1);
+}

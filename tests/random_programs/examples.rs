@@ -1,0 +1,127 @@
+//! Programs written by hand, with what they must show: the oracle's own test, so that three equal mistakes or a trace
+//! of nothing cannot pass for agreement.
+
+use crate::compare::compare;
+use crate::generate::generate;
+use crate::oracle;
+use crate::program::{End, Event, Kept, Lasting, Name, Program, Step, Stmt};
+use crate::value::{Fun, Val};
+
+const X: Name = Name(0);
+const Y: Name = Name(1);
+
+fn write(name: Name, n: i64) -> Stmt {
+    Stmt::Write(name, Val::Int(n))
+}
+
+fn new(name: Name, n: i64) -> Step {
+    Step::Lasting(Lasting::New(name, Val::Int(n)))
+}
+
+fn saw(name: Name, n: i64) -> Event {
+    Event::Saw(name, Val::Int(n))
+}
+
+/// One transaction over x = 0 and y = 0; what is seen is its trace and the values of both afterwards.
+fn shows(body: Vec<Stmt>, expected: Vec<Event>) {
+    let program = Program(vec![new(X, 0), new(Y, 0), Step::Atomically(body)]);
+    assert_eq!(oracle::run(&program).trace, expected, "\n{program}");
+    compare(&program).unwrap_or_else(|problem| panic!("{problem}\n{program}"));
+}
+
+#[test]
+fn retry_undoes_the_left_side_alone() {
+    // §3.2: the earlier write to the same variable stays.
+    let left = vec![write(X, 2), write(Y, 2), Stmt::Retry];
+    let right = vec![Stmt::Read(X), Stmt::Read(Y)];
+    shows(
+        vec![write(X, 1), Stmt::OrElse(left, right)],
+        vec![saw(X, 1), saw(Y, 0), Event::Ended(End::Committed), saw(X, 1), saw(Y, 0)],
+    );
+}
+
+#[test]
+fn only_retry_falls_through() {
+    // §3.2: aborts and panics do not.
+    for (leave, end) in [(Stmt::Abort(7), End::Aborted(7)), (Stmt::Panic, End::Panicked)] {
+        shows(
+            vec![write(Y, 1), Stmt::OrElse(vec![write(X, 1), leave], vec![write(X, 2)])],
+            vec![Event::Ended(end), saw(X, 0), saw(Y, 0)],
+        );
+    }
+}
+
+#[test]
+fn both_sides_retrying_is_a_retry_of_the_whole() {
+    let both = Stmt::OrElse(vec![Stmt::Retry], vec![write(X, 1), Stmt::Check(Y)]);
+    shows(vec![both], vec![saw(Y, 0), Event::Ended(End::Blocked), saw(X, 0), saw(Y, 0)]);
+}
+
+#[test]
+fn retry_passes_through_nested() {
+    let inner = Stmt::Nested(vec![write(X, 1), Stmt::Retry]);
+    shows(vec![Stmt::OrElse(vec![inner], vec![write(Y, 1)])], vec![Event::Ended(End::Committed), saw(X, 0), saw(Y, 1)]);
+}
+
+#[test]
+fn an_abort_stops_at_nested_and_undoes_its_writes_alone() {
+    // §2.9
+    shows(
+        vec![write(X, 1), Stmt::Nested(vec![write(X, 2), write(Y, 2), Stmt::Abort(3)]), Stmt::Read(X)],
+        vec![Event::Inner(Err(3)), saw(X, 1), Event::Ended(End::Committed), saw(X, 1), saw(Y, 0)],
+    );
+}
+
+#[test]
+fn a_merge_read_in_an_undone_branch_is_a_merge_still() {
+    // §4.5, §3.2: the read promotes, and the promotion is undone with its branch.
+    let left = vec![Stmt::Read(X), Stmt::Merge(X, Fun::Add(1)), Stmt::Retry];
+    shows(
+        vec![Stmt::Merge(X, Fun::Add(4)), Stmt::OrElse(left, vec![Stmt::Merge(X, Fun::Turn)])],
+        vec![saw(X, 4), Event::Ended(End::Committed), saw(X, -4), saw(Y, 0)],
+    );
+}
+
+#[test]
+fn snapshots_show_what_was_committed_when_they_were_taken() {
+    // §1.2, §1.5: also one that is taken amid a transaction, and a variable that is younger than it.
+    let kept = Kept(1);
+    let program = Program(vec![
+        new(X, 0),
+        Step::Atomically(vec![write(X, 1), Stmt::Lasting(Lasting::Keep(kept))]),
+        new(Y, 5),
+        Step::Store(Y, Val::Int(6)),
+    ]);
+    let snapshot = |name, n| Event::Snapshot(kept, name, Val::Int(n));
+    assert_eq!(
+        oracle::run(&program).trace,
+        [Event::Ended(End::Committed), saw(X, 1), snapshot(X, 0), saw(Y, 6), snapshot(Y, 5)]
+    );
+    compare(&program).unwrap_or_else(|problem| panic!("{problem}\n{program}"));
+}
+
+#[test]
+fn the_programs_reach_every_end() {
+    // A generator that never gets anywhere would agree with everything.
+    let traces = (1..=1_000).map(|seed| oracle::run(&generate(seed)).trace);
+    let events: Vec<_> = traces.flatten().collect();
+    let count = |wanted: &dyn Fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
+    let ended = |wanted: fn(End) -> bool| count(&|event| matches!(event, Event::Ended(end) if wanted(*end)));
+    let reached = [
+        ("committed", ended(|end| end == End::Committed)),
+        ("blocked", ended(|end| end == End::Blocked)),
+        ("aborted", ended(|end| matches!(end, End::Aborted(_)))),
+        ("panicked", ended(|end| end == End::Panicked)),
+        ("nested", count(&|event| matches!(event, Event::Inner(Ok(()))))),
+        ("nested abort", count(&|event| matches!(event, Event::Inner(Err(_))))),
+        ("write changed", count(&|event| matches!(event, Event::Changed(_, true)))),
+        ("write changed nothing", count(&|event| matches!(event, Event::Changed(_, false)))),
+        ("snapshot read", count(&|event| matches!(event, Event::Snapshot(..)))),
+        ("differs", count(&|event| matches!(event, Event::Differs(.., true)))),
+        ("does not differ", count(&|event| matches!(event, Event::Differs(.., false)))),
+    ];
+    println!("{reached:?}");
+    for (what, times) in reached {
+        assert!(times >= 100, "{what}: only {times} times in 1,000 programs: {reached:?}");
+    }
+}
