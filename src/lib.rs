@@ -84,8 +84,8 @@
 //! The [`guide`] goes further. The promises are numbered (§1.1 ...) and collected in the repository's `ARCHITECTURE.md`.
 //!
 //! # Features
-//! * `hooks`: [`hooks`], points at which a test can stop a thread to force an interleaving.
-//! * `reference`: [`reference`], the same semantics in two hundred lines of safe code on a general persistent map.
+//! * `hooks`: the module `hooks`, points at which a test can stop a thread to force an interleaving.
+//! * `reference`: the module `reference`, the same semantics in a few hundred lines of safe code on a general persistent map.
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -109,6 +109,9 @@ mod wait;
 pub mod guide;
 #[cfg(feature = "hooks")]
 pub mod hooks;
+#[cfg(tvar_loom)]
+#[doc(hidden)]
+pub mod internals;
 #[cfg(feature = "reference")]
 pub mod reference;
 

@@ -39,7 +39,7 @@ macro_rules! atomically {
 
 /// Runs a transaction that may abort: [`try_atomically`](crate::try_atomically()) with a body instead of a closure that returns `Ok`.
 ///
-/// The forms are those of [`atomically!`]; the result is a `Result<_, E>` with the type of what the body aborts with, or with options a
+/// The forms are those of [`atomically!`](crate::atomically!); the result is a `Result<_, E>` with the type of what the body aborts with, or with options a
 /// `Result<_, `[`TryError`](crate::TryError)`<E>>`.
 ///
 /// ```

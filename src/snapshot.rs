@@ -1,7 +1,7 @@
 //! Snapshots to keep, and their differences.
 
 use crate::attempt::check_same_space;
-use crate::store::KeptSnapshot;
+use crate::store::{KeptSnapshot, Store};
 use crate::sync::Arc;
 use crate::tvar::TVar;
 use std::fmt;
@@ -59,7 +59,7 @@ impl Snapshot {
             self.kept.store().name(),
             newer.kept.store().name()
         );
-        Diff { store: self.kept.store().id(), slots: self.kept.diff(&newer.kept) }
+        Diff { store: self.kept.store().clone(), slots: self.kept.diff(&newer.kept) }
     }
 }
 
@@ -75,7 +75,7 @@ impl fmt::Debug for Snapshot {
 /// `bool` or `char`) each time.
 #[derive(Clone)]
 pub struct Diff {
-    store: u64,
+    store: Arc<Store>,
     /// Slots with their stamps in both versions, ascending.
     slots: Vec<(u32, u64, u64)>,
 }
@@ -83,11 +83,10 @@ pub struct Diff {
 impl Diff {
     /// Whether the variable differs. O(log n) in the number of changes.
     ///
-    /// A variable of another space does not.
+    /// # Panics
+    /// When the variable is of another space.
     pub fn changed<T>(&self, var: &TVar<T>) -> bool {
-        if var.var.home().map_or(crate::store::Store::global().id(), |store| store.id()) != self.store {
-            return false;
-        }
+        check_same_space(&var.var, &self.store);
         match self.slots.binary_search_by_key(&var.var.slot(), |(slot, _, _)| *slot) {
             Ok(at) => {
                 let (_, old, new) = self.slots[at];

@@ -296,7 +296,7 @@ fn a_timeout_covers_conflicts() {
         let result = options.run(|tx| {
             runs += 1;
             let x = *tx.read(&h);
-            tx.write(&o, x);
+            tx.write(&o, x + 1);
             Ok(())
         });
         drop(hook);

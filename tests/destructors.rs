@@ -8,7 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{elsewhere, many, on_small_stack, settle, ticks};
+use common::{at_first, elsewhere, many, on_small_stack, settle, ticks};
+use tvar::hooks::Point;
 use tvar::{Space, TVar};
 
 /// A value whose destructor runs transactions.
@@ -240,6 +241,48 @@ fn s4_3_a_destructor_runs_transactions_when_a_merge_is_applied() {
     }
     ticks(&office.space, 2);
     office.assert_dropped(60);
+}
+
+/// Results of `merge_then` for a value that was not published in the end, and such that nobody took.
+#[test]
+fn s4_3_a_destructor_runs_transactions_when_a_result_of_a_merge_is_discarded() {
+    let office = Office::new();
+    let var = TVar::new_in(&office.space, 0);
+    let theirs = var.clone();
+    let guard = at_first(Point::Swap, move || theirs.store(10));
+    let mut runs = 0;
+    let ticket = office.space.atomically(|tx| {
+        runs += 1;
+        let same = office.clone();
+        Ok(tx.merge_then(&var, |n| n + 1, move |_| same.value()))
+    });
+    drop(guard);
+    assert_eq!((runs, var.load()), (1, 11));
+    office.settle(1);
+    drop(ticket);
+    office.assert_dropped(2);
+}
+
+/// What the closure returned in an attempt that did not commit.
+#[test]
+fn s4_3_a_destructor_runs_transactions_when_a_result_of_the_closure_is_discarded() {
+    let office = Office::new();
+    let var = TVar::new_in(&office.space, 0);
+    let result = office.space.atomically(|tx| {
+        let n = *tx.read(&var);
+        if n < 2 {
+            elsewhere(|| var.update(|n| n + 1));
+        }
+        if n == 1 {
+            let _swallowed = tx.retry::<()>();
+        }
+        tx.write(&var, n + 10);
+        Ok(office.value())
+    });
+    assert_eq!(var.load(), 12);
+    office.assert_dropped(2);
+    drop(result);
+    office.assert_dropped(3);
 }
 
 /// At the exit of the thread that replaced them.

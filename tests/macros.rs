@@ -53,7 +53,7 @@ fn s2_1_the_body_is_the_value() {
     });
     assert_eq!((a.load(), b.load()), (1, 2));
     // By its path, as an expression.
-    let text = format!("{}", tvar::atomically!(|tx| tx.read(&a).to_string()));
+    let text: String = tvar::atomically!(|tx| tx.read(&a).to_string());
     assert_eq!(text, "1");
 }
 

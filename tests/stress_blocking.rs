@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use blocking_common::crew::{Crew, Random, settle_commits};
+use blocking_common::crew::{Crew, Random, settles_to};
 use blocking_common::{Counted, live_count};
 use tvar::{Stm, TVar, Tx, TxOptions};
 
@@ -282,8 +282,7 @@ fn mail_boxes() {
     let space = crew.finish();
     let [sent, received] = sums.map(|s| s.load(Ordering::SeqCst));
     assert_eq!(sent, received);
-    settle_commits(&space);
-    assert_eq!(live.load(Ordering::SeqCst), 0);
+    settles_to(&space, &live, 0);
 }
 
 /// §3.2, §3.3: exactly one of two signs is up; the right side may rely on the left one's being down.

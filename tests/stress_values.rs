@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, TrySendError};
 use std::thread::{self};
 
-use blocking_common::crew::{Crew, Random, settle_commits};
+use blocking_common::crew::{Crew, Random, settles_to};
 use blocking_common::{Counted, join, live_count};
 use tvar::{Snapshot, Space, Stm, TVar, Tx};
 
@@ -196,8 +196,7 @@ fn snapshots_travel() {
         });
     }
     let space = crew.finish();
-    settle_commits(&space);
-    assert_eq!(live.load(Ordering::SeqCst), 4);
+    settles_to(&space, &live, 4);
     drop((numbers, texts, counted, space));
     assert_eq!(live.load(Ordering::SeqCst), 0);
 }
@@ -241,8 +240,7 @@ fn short_threads() {
     });
     let space = crew.finish();
     assert_eq!(total.load(), started.load(Ordering::SeqCst));
-    settle_commits(&space);
-    assert_eq!(live.load(Ordering::SeqCst), 8);
+    settles_to(&space, &live, 8);
     drop((shared, total, space));
     assert_eq!(live.load(Ordering::SeqCst), 0);
 }
@@ -325,9 +323,7 @@ fn values_are_dropped_once() {
         });
     }
     let space = crew.finish();
-    settle_commits(&space);
-    assert_eq!(live.load(Ordering::SeqCst), 10);
+    settles_to(&space, &live, 10);
     drop(vars);
-    settle_commits(&space);
-    assert_eq!(live.load(Ordering::SeqCst), 0);
+    settles_to(&space, &live, 0);
 }

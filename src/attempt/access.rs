@@ -30,7 +30,7 @@ pub(crate) struct Attempt<'s> {
 }
 
 impl<'s> Attempt<'s> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(store: &'s Arc<Store>) -> Self {
         Attempt {
             ws: Workspace::new(store),
@@ -46,7 +46,7 @@ impl<'s> Attempt<'s> {
     }
 
     /// Begins the next run of the closure.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin(&mut self) {
         self.reads.clear();
         self.ensured.get_mut().clear();
@@ -116,7 +116,7 @@ impl<'s> Attempt<'s> {
         if !self.ws.has_own(var.slot()) {
             self.reads.push(var.slot());
             pass(Point::Read);
-        } else if matches!(self.ws.own(var), Own::Merges) {
+        } else if self.ws.has_merges(var.slot()) {
             self.promote(var);
         }
         self.ws.modify(var, f);
@@ -144,7 +144,7 @@ impl<'s> Attempt<'s> {
 
     pub(crate) fn merge<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl Fn(&T) -> T + Send + Sync + 'static) {
         self.check_space(var);
-        if self.ws.has_own(var.slot()) && matches!(self.ws.own(var), Own::Value(_)) {
+        if self.ws.has_own(var.slot()) && !self.ws.has_merges(var.slot()) {
             // The attempt's own value is known: nothing to defer.
             return self.ws.modify(var, f);
         }

@@ -2,7 +2,9 @@
 
 use super::access::Attempt;
 use super::control::{Abort, Reason, Recorded, Stm, Stop, StopKind};
+use super::hooks::{HookMark, discard};
 use super::run::swallowed_abort;
+use crate::store::Mark;
 
 /// An error that may carry a stop.
 pub(crate) trait Stopping {
@@ -39,50 +41,78 @@ impl Attempt<'_> {
         a: impl FnOnce() -> Result<R, X>,
         b: impl FnOnce() -> Result<R, X>,
     ) -> Result<R, X> {
-        let before = self.recorded.take();
-        let (writes, hooks) = (self.ws.mark(), self.hooks.mark());
+        let part = Part::begin(self);
         let result = a();
         if self.retried(&result) {
-            drop(result);
-            self.ws.undo(writes);
-            self.hooks.undo(hooks);
-            self.recorded.set(before);
+            discard(result);
+            part.undo();
             return b();
         }
-        self.ws.keep(writes);
-        self.recorded.set(before.or(self.recorded.get()));
+        part.keep();
         result
     }
 
     /// A part whose typed abort undoes its own writes and hooks only; its reads stay, since the outer code goes on from its error.
     pub(crate) fn nested<R, E>(&self, f: impl FnOnce() -> Result<R, Abort<E>>) -> Stm<Result<R, E>> {
-        let before = self.recorded.take();
-        let (writes, hooks) = (self.ws.mark(), self.hooks.mark());
+        let part = Part::begin(self);
         let result = f();
         let recorded = self.recorded.get();
         match result {
-            Ok(value) => {
-                self.ws.keep(writes);
-                self.recorded.set(before.or(recorded));
-                match recorded {
-                    None => Ok(Ok(value)),
-                    Some(Recorded::Stop(kind)) => Err(Stop { attempt: self.id(), kind }),
-                    Some(Recorded::Abort(at)) => swallowed_abort(at),
+            Ok(value) => match recorded {
+                None => {
+                    part.keep();
+                    Ok(Ok(value))
                 }
-            }
+                Some(Recorded::Stop(kind)) => {
+                    part.keep();
+                    Err(Stop { attempt: self.id(), kind })
+                }
+                Some(Recorded::Abort(at)) => swallowed_abort(at),
+            },
             Err(Abort(Reason::Stop(stop))) => {
                 // The whole attempt (or the alternative around this part) ends: that undoes the writes.
-                self.ws.keep(writes);
-                self.recorded.set(before.or(recorded));
+                part.keep();
                 Err(stop)
             }
             Err(Abort(Reason::Error { error, issued })) => {
                 self.check_issued(issued);
-                self.ws.undo(writes);
-                self.hooks.undo(hooks);
-                self.recorded.set(before);
+                part.undo();
                 Ok(Err(error))
             }
         }
+    }
+}
+
+/// A part of an attempt that can be undone; undone when it is left by a panic, which the code around it may catch.
+struct Part<'a, 's> {
+    attempt: &'a Attempt<'s>,
+    writes: Mark,
+    hooks: HookMark,
+    /// What had been decided before (and swallowed): it stands.
+    recorded: Option<Recorded>,
+}
+
+impl<'a, 's> Part<'a, 's> {
+    fn begin(attempt: &'a Attempt<'s>) -> Self {
+        let recorded = attempt.recorded.take();
+        Part { attempt, writes: attempt.ws.mark(), hooks: attempt.hooks.mark(), recorded }
+    }
+
+    fn keep(self) {
+        self.attempt.ws.keep(self.writes);
+        self.attempt.recorded.set(self.recorded.or(self.attempt.recorded.get()));
+        std::mem::forget(self);
+    }
+
+    fn undo(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Part<'_, '_> {
+    fn drop(&mut self) {
+        self.attempt.ws.undo(self.writes);
+        self.attempt.hooks.undo(self.hooks);
+        self.attempt.recorded.set(self.recorded);
     }
 }

@@ -5,7 +5,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-type Hook = Box<dyn FnOnce()>;
+pub(super) type Hook = Box<dyn FnOnce()>;
 
 /// The hooks that an attempt has registered.
 #[derive(Default)]
@@ -35,8 +35,7 @@ impl Hooks {
     pub(crate) fn undo(&self, mark: HookMark) {
         let commit = self.commit.borrow_mut().split_off(mark.0);
         let rollback = self.rollback.borrow_mut().split_off(mark.1);
-        discard(commit);
-        discard(rollback);
+        commit.into_iter().chain(rollback).for_each(discard);
     }
 
     /// Ends the attempt: the hooks that must run now. The others are discarded.
@@ -46,19 +45,17 @@ impl Hooks {
         }
         let (commit, rollback) = (self.commit.take(), self.rollback.take());
         let (run, forget) = if committed { (commit, rollback) } else { (rollback, commit) };
-        discard(forget);
+        forget.into_iter().for_each(discard);
         run
     }
 }
 
-/// What a discarded hook captured may have destructors that run transactions.
-fn discard(hooks: Vec<Hook>) {
-    if !hooks.is_empty() {
+/// Drops what the user gave and nobody will get: its destructor may run transactions, and a panic in it, which the panic hook
+/// has reported, undoes nothing.
+pub(super) fn discard<T>(given: T) {
+    if std::mem::needs_drop::<T>() {
         outside_attempt(|| {
-            for hook in hooks {
-                // A panicking destructor was reported by the panic hook and undoes nothing.
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(hook)));
-            }
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(given)));
         });
     }
 }

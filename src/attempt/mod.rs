@@ -1,6 +1,6 @@
 //! Attempts: running the closure, its logs, and the loop around it (A1 to A5, ARCHITECTURE.md, "Attempts").
 //!
-//! The attempt loop exists once, in [`run`]; every way of starting a transaction goes through it.
+//! The attempt loop exists once, in [`mod@run`]; every way of starting a transaction goes through it.
 
 mod access;
 mod compose;

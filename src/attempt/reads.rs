@@ -21,6 +21,7 @@ struct Spill {
 }
 
 impl ReadSet {
+    #[inline(always)]
     pub(crate) fn new() -> Self {
         ReadSet { len: Cell::new(0), inline: [const { Cell::new(0) }; INLINE], spill: RefCell::default() }
     }

@@ -2,7 +2,7 @@
 
 use super::access::Attempt;
 use super::control::{Abort, Reason, Recorded, Stop, StopKind};
-use super::hooks::run_all;
+use super::hooks::{Hook, discard, run_all};
 use super::options::{Isolation, Options};
 use super::park::Parked;
 use crate::commit::{self, Outcome, Pause, Rules, Shared, Turn};
@@ -61,6 +61,7 @@ struct Session<'s> {
 }
 
 impl Session<'_> {
+    #[inline(always)]
     fn begin(&mut self) {
         self.attempt.begin();
         self.open = true;
@@ -74,9 +75,14 @@ impl Session<'_> {
         self.run_rollback_hooks()
     }
 
+    /// The attempt has ended, however it has: the turn ends with it (§4.4), and only then do destructors run, which may run
+    /// transactions of their own.
+    #[inline]
     fn end_attempt(&mut self) {
         self.open = false;
         self.attempt.ws.end();
+        self.turn = None;
+        self.attempt.ws.dispose();
     }
 
     fn run_rollback_hooks(&mut self) -> Option<Box<dyn Any + Send>> {
@@ -84,9 +90,8 @@ impl Session<'_> {
         if hooks.is_empty() {
             return None;
         }
-        // Hooks may run transactions of their own, and must not find this one's turn in their way.
+        // Hooks may run transactions of their own.
         self.running = None;
-        self.turn = None;
         let panic = run_all(hooks);
         self.running = Some(Running::enter(self.site));
         panic
@@ -121,9 +126,11 @@ pub(crate) fn run<R, E>(
         site: call.site,
         open: false,
     };
-    let deadline = match call.options.timeout {
-        None => None,
-        Some(limit) => after(session.attempt.started(), limit),
+    let deadline = if call.options.timed {
+        let started = session.attempt.started();
+        call.options.timeout.and_then(|limit| after(started, limit))
+    } else {
+        None
     };
     session.begin();
     let result = f(&session.attempt);
@@ -132,9 +139,14 @@ pub(crate) fn run<R, E>(
     // The first attempt mostly commits: kept apart from the loop, so that it stays small.
     let first = match decision {
         Decision::Commit(value) => match session.commit(call, deadline, &mut pause) {
-            Outcome::Committed => return Ok(session.finish(value)),
+            Outcome::Committed => {
+                let hooks = session.finish();
+                drop(session);
+                run_commit_hooks(hooks);
+                return Ok(value);
+            }
             outcome => {
-                drop(value);
+                discard(value);
                 Lost::Commit(outcome)
             }
         },
@@ -145,7 +157,21 @@ pub(crate) fn run<R, E>(
             return Err(Failure::Aborted(error));
         }
     };
-    run_again(call, session, deadline, pause, first, f)
+    let value = run_again(call, &mut session, deadline, pause, first, f)?;
+    let hooks = session.finish();
+    drop(session);
+    run_commit_hooks(hooks);
+    Ok(value)
+}
+
+/// Runs the commit hooks (§7.1), with nothing held any more.
+#[inline]
+fn run_commit_hooks(hooks: Vec<Hook>) {
+    if !hooks.is_empty()
+        && let Some(payload) = run_all(hooks)
+    {
+        resume_unwind(payload);
+    }
 }
 
 /// Why an attempt did not commit.
@@ -160,7 +186,7 @@ enum Lost {
 #[inline(never)]
 fn run_again<'s, R, E>(
     call: &Call<'s>,
-    mut session: Session<'s>,
+    session: &mut Session<'s>,
     deadline: Option<Instant>,
     mut pause: Pause,
     mut lost: Lost,
@@ -172,8 +198,6 @@ fn run_again<'s, R, E>(
         loss.attempts = session.attempt.number();
         match lost {
             Lost::Retry => {
-                // The turn is given up on retry (§4.4), before anybody could wait for it in vain.
-                session.turn = None;
                 if session.sleep(call, deadline, &mut loss) == Parked::TimedOut {
                     return Err(Failure::TimedOut(loss));
                 }
@@ -194,7 +218,7 @@ fn run_again<'s, R, E>(
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(Failure::TimedOut(loss));
             }
-            if loss.lost >= call.options.escalate_after && session.turn.is_none() {
+            if loss.lost >= call.options.escalate_after {
                 session.turn = call.shared.turnstile.take(deadline);
                 if session.turn.is_none() {
                     return Err(Failure::TimedOut(loss));
@@ -204,7 +228,7 @@ fn run_again<'s, R, E>(
                 session.attempt.ws.begin();
                 commit::bump(&mut session.attempt.ws, call.shared);
                 session.attempt.ws.end();
-            } else if session.turn.is_none() {
+            } else {
                 pause.wait();
             }
         }
@@ -214,9 +238,9 @@ fn run_again<'s, R, E>(
         let result = f(&session.attempt);
         lost = match session.attempt.decide(result) {
             Decision::Commit(value) => match session.commit(call, deadline, &mut pause) {
-                Outcome::Committed => return Ok(session.finish(value)),
+                Outcome::Committed => return Ok(value),
                 outcome => {
-                    drop(value);
+                    discard(value);
                     Lost::Commit(outcome)
                 }
             },
@@ -252,19 +276,11 @@ impl<'s> Session<'s> {
         commit::commit(ws, call.shared, &mut self.turn, rules)
     }
 
-    /// The attempt has committed: ends it and runs the commit hooks (§7.1), with nothing held any more.
+    /// The attempt has committed: ends it and returns its commit hooks.
     #[inline]
-    fn finish<R>(mut self, value: R) -> R {
-        self.open = false;
-        self.attempt.ws.end();
-        let hooks = self.attempt.hooks.take(true);
-        drop(self);
-        if !hooks.is_empty()
-            && let Some(payload) = run_all(hooks)
-        {
-            resume_unwind(payload);
-        }
-        value
+    fn finish(&mut self) -> Vec<Hook> {
+        self.end_attempt();
+        self.attempt.hooks.take(true)
     }
 
     /// The attempt has lost to another commit.
@@ -308,7 +324,10 @@ impl Attempt<'_> {
     fn decide<R, E>(&self, result: Result<R, Abort<E>>) -> Decision<R, E> {
         match (result, self.recorded.get()) {
             (Ok(value), None) => Decision::Commit(value),
-            (Ok(_), Some(Recorded::Stop(kind))) => kind.into(),
+            (Ok(value), Some(Recorded::Stop(kind))) => {
+                discard(value);
+                kind.into()
+            }
             (Ok(_), Some(Recorded::Abort(at))) => swallowed_abort(at),
             (Err(Abort(Reason::Stop(Stop { attempt, kind }))), _) => {
                 self.check_issued(Some(attempt));

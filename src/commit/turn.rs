@@ -4,7 +4,8 @@
 //! looks at `taken` (C4). So a committer that did not see the turn has a base that the holder's swap has replaced, and its own
 //! swap fails.
 
-use crate::sync::atomic::{AtomicBool, Ordering, model_fence};
+use crate::sync::atomic::{AtomicUsize, Ordering, model_fence};
+use crate::sync::thread;
 use crate::sync::time::Instant;
 use crate::sync::{Arc, Mutex};
 use crate::wait::Latch;
@@ -18,12 +19,13 @@ pub(crate) struct Turnstile {
     line: Mutex<Line>,
 }
 
+/// The holder's thread, 0 for none.
 #[derive(Debug)]
-struct Taken(AtomicBool);
+struct Taken(AtomicUsize);
 
 impl Default for Taken {
     fn default() -> Self {
-        Taken(AtomicBool::new(false))
+        Taken(AtomicUsize::new(0))
     }
 }
 
@@ -46,18 +48,29 @@ impl<T: Default> Default for Mutex<T> {
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
     turnstile: &'a Turnstile,
+    /// Within a turn of the same thread: a transaction in a destructor, whose end ends nothing.
+    inner: bool,
 }
 
 impl Turnstile {
-    /// Whether somebody holds the turn. To be asked after the base root was loaded.
+    /// Whether another thread holds the turn. To be asked after the base root was loaded.
     #[inline(always)]
     pub(crate) fn is_taken(&self) -> bool {
+        let holder = self.holder();
+        holder != 0 && holder != thread::token()
+    }
+
+    #[inline(always)]
+    fn holder(&self) -> usize {
         // ORDERING: SeqCst: after the load of the base in the total order; partner: `take`, before the holder's swap.
         self.taken.0.load(Ordering::SeqCst)
     }
 
     /// Waits for the turn; `None` if the deadline passes first.
     pub(crate) fn take(&self, deadline: Option<Instant>) -> Option<Turn<'_>> {
+        if self.holder() == thread::token() {
+            return Some(Turn { turnstile: self, inner: true });
+        }
         let mut line = self.line.lock();
         if line.held {
             let latch = Latch::new();
@@ -71,7 +84,7 @@ impl Turnstile {
                 }
                 // Granted just now: goes on to the next in line.
                 drop(line);
-                drop(Turn { turnstile: self });
+                drop(Turn { turnstile: self, inner: false });
                 return None;
             }
         } else {
@@ -79,9 +92,9 @@ impl Turnstile {
             drop(line);
         }
         // ORDERING: SeqCst: before the holder's swap of the root in the total order; partner: `is_taken`.
-        self.taken.0.store(true, Ordering::SeqCst);
+        self.taken.0.store(thread::token(), Ordering::SeqCst);
         model_fence();
-        Some(Turn { turnstile: self })
+        Some(Turn { turnstile: self, inner: false })
     }
 
     /// Waits for the end of the running turn (of several in a row); `false` if the deadline passes first.
@@ -103,13 +116,16 @@ impl Turnstile {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        if self.inner {
+            return;
+        }
         let mut line = self.turnstile.line.lock();
         let next = line.next.pop_front();
         if next.is_none() {
             line.held = false;
-            // ORDERING: SeqCst: pairs with `is_taken`; under the lock, so that a new holder's store comes after.
-            self.turnstile.taken.0.store(false, Ordering::SeqCst);
         }
+        // ORDERING: SeqCst: pairs with `holder`; under the lock, so that the next holder's store comes after.
+        self.turnstile.taken.0.store(0, Ordering::SeqCst);
         let bystanders = if next.is_none() { std::mem::take(&mut line.bystanders) } else { Vec::new() };
         drop(line);
         next.iter().chain(&bystanders).for_each(|latch| latch.open());
@@ -121,18 +137,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_turn_passes_in_order_and_a_deadline_leaves_no_trace() {
+    fn a_turn_keeps_others_out_and_a_deadline_leaves_no_trace() {
         let turnstile = Turnstile::default();
         assert!(!turnstile.is_taken() && turnstile.stand_by(None));
         let turn = turnstile.take(None).expect("free");
-        assert!(turnstile.is_taken());
-        let now = Instant::now();
-        assert!(turnstile.take(Some(now)).is_none());
-        assert!(!turnstile.stand_by(Some(now)));
+        assert!(!turnstile.is_taken(), "its own thread is not kept out");
+        drop(turnstile.take(None).expect("a turn within the turn"));
+        std::thread::scope(|s| {
+            let other = s.spawn(|| {
+                let now = Instant::now();
+                assert!(turnstile.is_taken(), "the inner turn's end ended nothing");
+                assert!(turnstile.take(Some(now)).is_none() && !turnstile.stand_by(Some(now)));
+            });
+            other.join().expect("no panic");
+        });
         let line = turnstile.line.lock();
         assert!(line.next.is_empty() && line.bystanders.is_empty());
         drop(line);
         drop(turn);
-        assert!(!turnstile.is_taken() && turnstile.take(Some(now)).is_some());
+        std::thread::scope(|s| {
+            s.spawn(|| assert!(!turnstile.is_taken() && turnstile.take(None).is_some()));
+        });
     }
 }

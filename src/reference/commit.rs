@@ -78,7 +78,11 @@ fn successor(current: &Root, writes: &Writes) -> Root {
     next.version += 1;
     for write in writes.values() {
         let newest = current.value(&write.var);
-        next.values.insert(write.var.id, write.effect.on(newest));
+        let value = write.effect.on(newest.clone());
+        // An identical value is no change (§3.1): the old one stays, as far as anybody can tell by looking.
+        if value != newest {
+            next.values.insert(write.var.id, value);
+        }
     }
     next
 }

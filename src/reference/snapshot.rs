@@ -49,7 +49,8 @@ pub struct RefDiff {
 }
 
 impl RefDiff {
-    /// Whether the variable has another value in the newer snapshot: another box, or other bits (§3.1).
+    /// Whether the variable got a new value in between. A commit that left it identical (§3.1) gave it none; two
+    /// that changed it and changed it back did.
     ///
     /// # Panics
     /// If the variable belongs to another space than the snapshots (§1.1).
@@ -57,6 +58,6 @@ impl RefDiff {
     pub fn changed<T>(&self, var: &RefVar<T>) -> bool {
         self.older.space.admit(&var.core);
         self.newer.space.admit(&var.core);
-        self.older.root.value(&var.core) != self.newer.root.value(&var.core)
+        !self.older.root.value(&var.core).is(&self.newer.root.value(&var.core))
     }
 }

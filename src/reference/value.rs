@@ -12,6 +12,11 @@ impl Value {
         Self(Arc::new(value))
     }
 
+    /// Whether both are one write's value.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The value as what its variable was made for; every way into a variable is typed, so this cannot fail.
     pub(super) fn typed<T: Send + Sync + 'static>(&self) -> Arc<T> {
         let shared = Arc::clone(&self.0).downcast();
@@ -23,7 +28,7 @@ impl Value {
 /// values however alike they look, and so are two writes of `()`.
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || same_bits(&*self.0, &*other.0)
+        self.is(other) || same_bits(&*self.0, &*other.0)
     }
 }
 

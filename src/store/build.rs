@@ -59,11 +59,15 @@ impl Workspace<'_> {
         // the root is used only if it is the pinned one.
         if self.base.is_null() && std::ptr::eq(self.seat.store.newest().load(Ordering::SeqCst), self.root) {
             self.base = self.root;
+            self.base_word = 0;
             return Base::Snapshot;
         }
         // SAFETY: I9: the seat's owner is this thread; the second word is the base's.
         self.base = unsafe { self.seat.member.pin_base(self.seat.store.newest()) };
-        if std::ptr::eq(self.base, self.root) { Base::Snapshot } else { Base::Newer }
+        self.base_word = 1;
+        // By version: after a lost swap the snapshot may not be pinned any more, and its address may be another root's.
+        // SAFETY: I3: the base was pinned just now.
+        if unsafe { self.base_version() } == self.version { Base::Snapshot } else { Base::Newer }
     }
 
     /// Whether a slot was written between the snapshot and the base.
@@ -125,7 +129,10 @@ impl Workspace<'_> {
                 } else {
                     Source::Initial(entry.cell.as_ref().expect("unwritten in the base, so in the snapshot").as_ptr())
                 };
-                let owned = merge::apply_all(&merges, source, inline);
+                let mut made = Made { words: Vec::new(), scratch: self };
+                merge::apply_all(&merges, source, inline, &mut made.words);
+                let owned = made.words.pop().expect("a merge entry has at least one function");
+                drop(made);
                 self.scratch().build.merged.push((at, owned));
             }
         }
@@ -139,16 +146,17 @@ impl Workspace<'_> {
                 let at = scratch.writes.find(scratch.writes.thens[i].slot).expect("a `then` has an entry");
                 let merged = scratch.build.merged.iter().find(|(position, _)| *position == at);
                 let word = merged.map_or(scratch.writes.entries[at].state.word, |(_, owned)| owned.word);
-                (*then).evaluate(&raw const word);
+                let before = (*then).evaluate(&raw const word);
+                self.scratch().trash.extend(before.map(Garbage::Result));
             }
         }
     }
 
-    /// Forgets what [`Workspace::evaluate`] computed for a base that was not published.
+    /// Forgets what [`Workspace::evaluate`] computed for a base that was not published. Destructors wait for the end of the attempt.
     pub(crate) fn discard_evaluation(&mut self) {
-        // SAFETY: I9: taken out before it is dropped.
-        let merged = std::mem::take(unsafe { &mut self.scratch().build.merged });
-        drop(merged);
+        // SAFETY: I9: no user code runs.
+        let scratch = unsafe { self.scratch() };
+        scratch.trash.extend(scratch.build.merged.drain(..).filter_map(|(_, owned)| owned.into_garbage()));
     }
 
     /// Swaps in a root with the base's content; `false` if somebody else swapped first. For an empty write set.
@@ -217,7 +225,7 @@ impl Workspace<'_> {
         if waiters {
             // The new root will be marked as announced after the swap: it needs a pin from before the swap on. The word that
             // does not hold the base is free: the closure has returned, nobody reads the snapshot any more.
-            let spare = usize::from(std::ptr::eq(self.base, self.root));
+            let spare = 1 - self.base_word;
             // ORDERING: Release: as for a pin that moves; published to whoever retires this root by the swap below.
             member.words[spare].store(pins::exact(version), Ordering::Release);
         }
@@ -283,6 +291,20 @@ impl Workspace<'_> {
     unsafe fn base_version(&self) -> u64 {
         // SAFETY: the caller's promise.
         unsafe { (*self.base).version }
+    }
+}
+
+/// Results of merge functions; those that are not taken out go to the trash, also when a function panics.
+struct Made<'a, 's> {
+    words: Vec<OwnedWord>,
+    scratch: &'a Workspace<'s>,
+}
+
+impl Drop for Made<'_, '_> {
+    fn drop(&mut self) {
+        // SAFETY: I9: no user code runs.
+        let trash = unsafe { &mut self.scratch.scratch().trash };
+        trash.extend(self.words.drain(..).filter_map(OwnedWord::into_garbage));
     }
 }
 

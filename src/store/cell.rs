@@ -9,7 +9,8 @@ use super::local;
 use super::reclaim::{self, Garbage};
 use super::value::{Word, is_inline};
 use crate::sync::Arc;
-use crate::sync::plain::{AtomicU32, Ordering, fence};
+use crate::sync::atomic::{AtomicU32, Ordering, fence};
+use crate::sync::plain;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -26,10 +27,10 @@ const INLINE: u32 = 4;
 #[repr(C)]
 pub(super) struct CellHead {
     strong: AtomicU32,
-    weak: AtomicU32,
+    weak: plain::AtomicU32,
     /// The variable's place in the tree.
     slot: u32,
-    state: AtomicU32,
+    state: plain::AtomicU32,
     /// Stamps up to this one are of an earlier owner of the slot (I6).
     born: u64,
     /// `None` for the global space, which lives for ever.
@@ -106,9 +107,9 @@ impl<T: Send + Sync + 'static> Var<T> {
         }
         let head = CellHead {
             strong: AtomicU32::new(1),
-            weak: AtomicU32::new(1),
+            weak: plain::AtomicU32::new(1),
             slot,
-            state: AtomicU32::new(if is_inline::<T>() { INLINE } else { 0 }),
+            state: plain::AtomicU32::new(if is_inline::<T>() { INLINE } else { 0 }),
             born,
             home: (!store.is_global()).then(|| store.clone()),
             name: name.map(Box::new),
@@ -252,6 +253,13 @@ pub(super) struct RetiredInitial {
 unsafe impl Send for RetiredInitial {}
 
 impl RetiredInitial {
+    /// Whether the last handle has dropped the value.
+    pub(super) fn is_gone(&self) -> bool {
+        // ORDERING: Relaxed: only says that there is nothing left to do.
+        // SAFETY: the weak count keeps the cell allocated.
+        unsafe { self.head.as_ref() }.state.load(Ordering::Relaxed) & GONE != 0
+    }
+
     /// Drops the initial value unless the last handle has done it. Runs user code.
     ///
     /// # Safety

@@ -5,7 +5,7 @@
 
 use super::Store;
 use super::cell::Var;
-use super::limbo::Retired;
+use super::limbo::{PURGE_AT, Retired};
 use super::local;
 use super::node::{self, Root};
 use super::pins::{self, IDLE};
@@ -20,6 +20,9 @@ use std::ptr;
 pub(super) struct KeptRecord {
     pub(super) word: AtomicU64,
     hung: AtomicPtr<Batch>,
+    /// How many entries have been hung here since `unhang`, and at how many void ones are looked for.
+    count: plain::AtomicU64,
+    purge_at: plain::AtomicU64,
     /// A published version, for the marker while the next snapshot is being taken with this record.
     seen: plain::AtomicU64,
     pub(super) next: *const KeptRecord,
@@ -41,6 +44,8 @@ impl KeptRecord {
         Box::new(KeptRecord {
             word: AtomicU64::new(IDLE),
             hung: AtomicPtr::new(ptr::null_mut()),
+            count: plain::AtomicU64::new(0),
+            purge_at: plain::AtomicU64::new(PURGE_AT as u64),
             seen: plain::AtomicU64::new(0),
             next: ptr::null(),
         })
@@ -52,6 +57,7 @@ impl KeptRecord {
     /// # Safety
     /// The entries are the caller's, and were found kept by this record's pin on `version`.
     pub(super) unsafe fn hang(&self, version: u64, entries: Vec<Retired>, back: &mut Vec<Retired>) {
+        let added = entries.len() as u64;
         let batch = Box::into_raw(Box::new(Batch { entries, next: ptr::null_mut() }));
         // ORDERING: Relaxed: a first guess for the exchange.
         let mut top = self.hung.load(Ordering::Relaxed);
@@ -69,6 +75,14 @@ impl KeptRecord {
         // ORDERING: SeqCst: as above.
         if self.word.load(Ordering::SeqCst) != pins::exact(version) {
             self.unhang(back);
+            return;
+        }
+        // ORDERING: Relaxed (all): thresholds; a race makes a purge early or late.
+        let count = self.count.fetch_add(added, plain::Ordering::Relaxed) + added;
+        if count >= self.purge_at.load(plain::Ordering::Relaxed) {
+            // Looked at again, void ones go (`Retired::is_void`) and the others come back.
+            self.purge_at.store(2 * count, plain::Ordering::Relaxed);
+            self.unhang(back);
         }
     }
 
@@ -76,6 +90,8 @@ impl KeptRecord {
     pub(super) fn unhang(&self, back: &mut Vec<Retired>) {
         // ORDERING: SeqCst: see `hang`; Acquire for the content, partner: the push.
         let mut batch = self.hung.swap(ptr::null_mut(), Ordering::SeqCst);
+        // ORDERING: Relaxed: see `hang`.
+        self.count.store(0, plain::Ordering::Relaxed);
         while !batch.is_null() {
             // SAFETY: the swap made the whole stack this thread's.
             let mut taken = unsafe { Box::from_raw(batch) };
@@ -174,6 +190,8 @@ impl Drop for KeptSnapshot {
         model_fence();
         let mut back = Vec::new();
         record.unhang(&mut back);
+        // ORDERING: Relaxed: for the next snapshot that uses the record.
+        record.purge_at.store(PURGE_AT as u64, plain::Ordering::Relaxed);
         self.store.give_kept_record(self.record);
         if !back.is_empty() {
             local::adopt_retired(&self.store, back);

@@ -49,6 +49,11 @@ impl Retired {
         matches!(self.what, What::Slot { .. })
     }
 
+    /// Whether nothing is left to wait for: the variable's last handle has dropped the initial value itself.
+    pub(super) fn is_void(&self) -> bool {
+        matches!(&self.what, What::Initial(initial) if initial.is_gone())
+    }
+
     /// Whether freeing it runs user code, so that it should not wait for a batch (§1.7).
     pub(super) fn has_value(&self) -> bool {
         matches!(self.what, What::Value(_) | What::Initial(_) | What::Slot { boxed: true, .. })
@@ -63,6 +68,22 @@ pub(super) struct Group {
     pub(super) entries: Vec<Retired>,
     /// How many of them have a value.
     pub(super) values: usize,
+    /// Number of entries at which void ones are looked for.
+    pub(super) purge_at: usize,
+}
+
+/// Entries that one pin keeps before void ones among them are looked for; then whenever their number has doubled. So
+/// variables that are made, written and dropped during a long pin leave a bounded trace.
+pub(super) const PURGE_AT: usize = if cfg!(tvar_loom) { 4 } else { 1024 };
+
+impl Group {
+    pub(super) fn purge_when_grown(&mut self) {
+        if self.entries.len() >= self.purge_at {
+            self.entries.retain(|entry| !entry.is_void());
+            self.values = self.entries.iter().filter(|entry| entry.has_value()).count();
+            self.purge_at = (2 * self.entries.len()).max(PURGE_AT);
+        }
+    }
 }
 
 /// What one thread retired.

@@ -91,6 +91,13 @@ impl Drop for Seats {
     }
 }
 
+/// The end of a thread as the destructor of its locals makes it. loom destroys all locals of a thread at once, so that this
+/// destructor would find none of them.
+#[cfg(tvar_loom)]
+pub(crate) fn leave_thread() {
+    SEATS.with(|seats| drop(Seats { list: RefCell::new(seats.list.take()) }));
+}
+
 /// The right to use a record of a store; gives it up when dropped.
 pub(super) struct Seat<'s> {
     pub(super) store: &'s Arc<Store>,
@@ -101,7 +108,7 @@ pub(super) struct Seat<'s> {
 
 impl<'s> Seat<'s> {
     /// The thread's own record, or another if that one is in use (a destructor inside an attempt) or the thread is ending.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(store: &'s Arc<Store>) -> Seat<'s> {
         let cached = STATE.with(|state| if state.store.get() == store.id { state.member.get() } else { ptr::null() });
         if !cached.is_null() {
@@ -146,7 +153,16 @@ impl Drop for Seat<'_> {
     }
 }
 
-/// This thread's record in `store`, assigned on first use; `None` while the thread's locals are being destroyed.
+/// This thread's record in `store`, in use or not; `None` while the thread's locals are being destroyed.
+#[inline]
+fn own_record(store: &Arc<Store>) -> Option<&Member> {
+    let cached = STATE.with(|state| if state.store.get() == store.id { state.member.get() } else { ptr::null() });
+    // SAFETY: the cache holds a record that this thread owns, of a store that lives.
+    unsafe { cached.as_ref() }.or_else(|| assigned(store))
+}
+
+/// As [`own_record`], the long way; assigned on first use.
+#[cold]
 fn assigned(store: &Arc<Store>) -> Option<&Member> {
     let member = SEATS
         .try_with(|seats| {
@@ -190,7 +206,7 @@ fn retire_record(store: &Arc<Store>, member: &Member) {
 ///
 /// # Safety
 /// I9: the caller owns the record and is not in an attempt with it; no reference to its parts is alive.
-unsafe fn clean_up(store: &Store, member: &Member, always: bool) {
+pub(super) unsafe fn clean_up(store: &Store, member: &Member, always: bool) {
     // SAFETY: I9: the caller's promise.
     unsafe {
         let newest = (*member.pin(store.newest())).version;
@@ -206,10 +222,7 @@ unsafe fn clean_up(store: &Store, member: &Member, always: bool) {
 
 /// A slot for a new variable of `store`, and the version up to which its stamps are of earlier owners.
 pub(super) fn take_slot(store: &Arc<Store>) -> (u32, u64) {
-    let cached = STATE.with(|state| if state.store.get() == store.id { state.member.get() } else { ptr::null() });
-    // SAFETY: as in `Seat::take`.
-    let member = unsafe { cached.as_ref() }.or_else(|| assigned(store));
-    if let Some(member) = member {
+    if let Some(member) = own_record(store) {
         // SAFETY: I9: this thread owns the record; nothing else has a reference into `own` while this runs.
         let own = unsafe { member.own() };
         if own.slots.is_empty() {
@@ -235,7 +248,7 @@ pub(super) fn retire_slot(home: Option<&Arc<Store>>, slot: u32, born: u64, boxed
         let _ = DIED.try_with(|died| died.borrow_mut().push(slot));
         STATE.with(|state| state.any_died.set(true));
     }
-    if let Some(member) = assigned(store) {
+    if let Some(member) = own_record(store) {
         // SAFETY: I9: this thread owns the record; the reference ends before anything else runs.
         let (busy, enough) = unsafe {
             let own = member.own();
@@ -286,7 +299,7 @@ fn tidy(store: &Arc<Store>) {
 /// A published version of `store` that this thread has seen; 0 if it has seen none.
 pub(super) fn seen(store: &Arc<Store>) -> u64 {
     // SAFETY: I9: the thread's own record; the reference ends here.
-    assigned(store).map_or(0, |member| unsafe { member.own() }.seen)
+    own_record(store).map_or(0, |member| unsafe { member.own() }.seen)
 }
 
 /// Marks this thread as running a transaction; one at a time (§2.9).
@@ -368,7 +381,8 @@ pub(crate) fn died_in_attempt(slots: &[u32]) -> bool {
 
 /// Forgets them: a new attempt begins, or none runs any more.
 pub(super) fn clear_died() {
-    if STATE.with(|state| state.any_died.replace(false)) {
+    // A transaction in a destructor leaves what the attempt around it must know.
+    if STATE.with(|state| state.suspended.get() == 0 && state.any_died.replace(false)) {
         let _ = DIED.try_with(|died| died.borrow_mut().clear());
     }
 }

@@ -4,6 +4,7 @@ use super::cell::{self, CellHead};
 use super::reclaim::{self, Garbage};
 use super::value::{self, Word};
 use crate::sync::{Arc, Mutex};
+use std::any::Any;
 use std::marker::PhantomData;
 
 /// The value that a merge function is applied to.
@@ -54,6 +55,14 @@ pub(super) struct OwnedWord {
 }
 
 impl OwnedWord {
+    /// What to drop if the word is not published.
+    pub(super) fn into_garbage(self) -> Option<Garbage> {
+        // SAFETY: not inline, so the word is a box, and it is this value's.
+        let garbage = (!self.inline).then(|| Garbage::Value(unsafe { self.word.header() }));
+        self.publish();
+        garbage
+    }
+
     /// Gives the box up to the tree.
     pub(super) fn publish(self) {
         std::mem::forget(self);
@@ -71,17 +80,20 @@ impl Drop for OwnedWord {
 
 /// Applies merge functions one after the other. Runs user code, which may panic.
 ///
+/// All results end up in `made`, the final one last: the others are dropped when no commit is under way, since their
+/// destructors may commit themselves.
+///
 /// # Safety
 /// `source` is of the variable that the functions were logged for and stays as it is during the call.
-pub(super) unsafe fn apply_all(merges: &[Arc<dyn MergeFn>], source: Source, inline: bool) -> OwnedWord {
-    let mut current: Option<OwnedWord> = None;
+pub(super) unsafe fn apply_all(merges: &[Arc<dyn MergeFn>], source: Source, inline: bool, made: &mut Vec<OwnedWord>) {
+    let mut from = source;
+    let mut word;
     for merge in merges {
-        let from = current.as_ref().map_or(source, |owned| Source::Word(&raw const owned.word));
-        // SAFETY: the caller's promise; an intermediate value is of the same type.
-        let word = unsafe { merge.apply(from) };
-        current = Some(OwnedWord { word, inline });
+        // SAFETY: the caller's promise; an intermediate value is of the same type, and its box stays in `made`.
+        word = unsafe { merge.apply(from) };
+        made.push(OwnedWord { word, inline });
+        from = Source::Word(&raw const word);
     }
-    current.expect("a merge entry has at least one function")
 }
 
 /// Where a result waits that exists once the transaction has committed.
@@ -105,11 +117,11 @@ impl<R> Outbox<R> {
 
 /// `then: Fn(&T) -> R` of a `merge_then`, with the types forgotten.
 pub(super) trait ThenFn: Send + Sync {
-    /// Computes the result for a value that is about to be published. Runs user code.
+    /// Computes the result for a value that is about to be published. Runs user code. Returns what it had computed for another.
     ///
     /// # Safety
     /// `word` is of the variable that the function was logged for and stays as it is during the call.
-    unsafe fn evaluate(&self, word: *const Word);
+    unsafe fn evaluate(&self, word: *const Word) -> Option<Box<dyn Any + Send>>;
     /// The value was published: hands the result over.
     fn deliver(&self);
 }
@@ -129,17 +141,17 @@ pub(super) fn then<T: 'static, R: Send + 'static>(
     (Box::new(Then { g, pending: Mutex::new(None), out: out.clone(), _types: PhantomData }), out)
 }
 
-impl<T: 'static, R: Send, G: Fn(&T) -> R + Send + Sync> ThenFn for Then<T, R, G> {
-    unsafe fn evaluate(&self, word: *const Word) {
+impl<T: 'static, R: Send + 'static, G: Fn(&T) -> R + Send + Sync> ThenFn for Then<T, R, G> {
+    unsafe fn evaluate(&self, word: *const Word) -> Option<Box<dyn Any + Send>> {
         // SAFETY: the caller's promise.
         let result = (self.g)(unsafe { value::view(word) });
         let before = self.pending.lock().replace(result);
-        drop(before);
+        before.map(|before| Box::new(before) as Box<dyn Any + Send>)
     }
 
     fn deliver(&self) {
         let result = self.pending.lock().take();
-        let before = self.out.with(|slot| std::mem::replace(slot, result));
-        drop(before);
+        // The outbox was made for this function, which delivers once: there is nothing to replace.
+        self.out.with(|slot| *slot = result);
     }
 }

@@ -24,11 +24,14 @@ mod writes;
 pub(crate) use build::{Base, Published};
 pub(crate) use cell::Var;
 pub(crate) use kept::KeptSnapshot;
+#[cfg(tvar_loom)]
+pub(crate) use local::leave_thread;
 pub(crate) use local::{CallSite, Running, died_in_attempt, outside_attempt};
 pub(crate) use member::Count;
 pub(crate) use merge::Outbox;
 pub(crate) use node::Journal;
 pub(crate) use workspace::{Own, Workspace};
+pub(crate) use writes::Mark;
 
 use crate::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::plain;
@@ -113,10 +116,6 @@ impl Store {
             names: Mutex::new(HashMap::new()),
             upper: OnceLock::new(),
         }
-    }
-
-    pub(crate) fn id(&self) -> u64 {
-        self.id
     }
 
     #[inline(always)]

@@ -5,6 +5,7 @@ use super::local;
 use super::merge::{MergeFn, ThenFn};
 use super::value::{Header, free_boxed};
 use crate::sync::Arc;
+use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -22,6 +23,8 @@ pub(super) enum Garbage {
     /// Functions that an attempt logged, with what they captured.
     Merges(Vec<Arc<dyn MergeFn>>),
     Then(Box<dyn ThenFn>),
+    /// A result that one of these computed in vain.
+    Result(Box<dyn Any + Send>),
 }
 
 // SAFETY: garbage is owned by whoever holds it, and what it owns is `Send`.
@@ -94,6 +97,7 @@ fn end(garbage: Garbage) {
         Garbage::Handle(handle) => drop(handle),
         Garbage::Merges(functions) => guarded(|| drop(functions)),
         Garbage::Then(function) => guarded(|| drop(function)),
+        Garbage::Result(result) => guarded(|| drop(result)),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::Store;
 use super::kept::KeptRecord;
-use super::limbo::{Group, Limbo, Retired, What};
+use super::limbo::{Group, Limbo, PURGE_AT, Retired, What};
 use super::member::{Member, Own};
 use super::node;
 use super::pins::{self, Pinned};
@@ -70,6 +70,11 @@ pub(super) fn due(store: &Store, own: &Own, limbo: &Limbo) -> bool {
         || limbo.recent.len() >= BATCH + BATCH_PER_MEMBER * store.member_count()
 }
 
+/// Whether a variable has died whose value may still be in the tree.
+pub(super) fn due_for_values(own: &Own) -> bool {
+    own.freed_boxed
+}
+
 /// Moves the slots of dead variables into the limbo.
 ///
 /// `newest` is a version published after the last handles went: an attempt that can still have such a slot in its
@@ -102,7 +107,7 @@ pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
         let mut kept: Vec<(usize, Vec<Retired>)> = Vec::new();
         for entry in work.drain(..) {
             let versions = entry.kept_by();
-            if versions.end <= pins.lowest {
+            if versions.end <= pins.lowest || entry.is_void() {
                 free(entry, own, &mut slots);
             } else if let Some(pin) = pins.threads.iter().find(|pin| pin.keeps(&versions)) {
                 limbo.keep_for(pin, entry);
@@ -154,6 +159,7 @@ impl Limbo {
             Some(group) => {
                 group.values += values;
                 group.entries.push(entry);
+                group.purge_when_grown();
             }
             None => self.groups.push(Group {
                 holder: pin.holder,
@@ -161,6 +167,7 @@ impl Limbo {
                 pinned: pin.raw,
                 entries: vec![entry],
                 values,
+                purge_at: PURGE_AT,
             }),
         }
     }

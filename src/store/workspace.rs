@@ -43,6 +43,8 @@ pub(crate) struct Workspace<'s> {
     pub(super) version: u64,
     /// What the next root is built on, pinned by one of the words; null before a commit.
     pub(super) base: *const Root,
+    /// The word that pins the base.
+    pub(super) base_word: usize,
     pub(super) published: bool,
     /// The published root while it is pinned.
     pub(super) new_root: Option<*const Root>,
@@ -51,7 +53,7 @@ pub(crate) struct Workspace<'s> {
 
 impl<'s> Workspace<'s> {
     /// A workspace without a snapshot; [`Workspace::begin`] takes one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(store: &'s Arc<Store>) -> Self {
         let seat = Seat::take(store);
         // SAFETY: I9: the seat's owner is this thread; the reference ends here.
@@ -61,6 +63,7 @@ impl<'s> Workspace<'s> {
             root: ptr::null(),
             version: 0,
             base: ptr::null(),
+            base_word: 0,
             published: false,
             new_root: None,
             scratch: UnsafeCell::new(Some(scratch)),
@@ -92,7 +95,7 @@ impl<'s> Workspace<'s> {
     }
 
     /// Begins an attempt on the newest snapshot; the one before must have ended.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(&mut self) {
         let member = self.seat.member;
         // ORDERING: Relaxed: a hint, one writer.
@@ -137,6 +140,13 @@ impl<'s> Workspace<'s> {
     pub(crate) fn has_own(&self, slot: u32) -> bool {
         // SAFETY: I9: a short look.
         unsafe { self.writes() }.find(slot).is_some()
+    }
+
+    /// Whether what it has are merge functions.
+    pub(crate) fn has_merges(&self, slot: u32) -> bool {
+        // SAFETY: I9: a short look.
+        let writes = unsafe { self.writes() };
+        writes.find(slot).is_some_and(|at| writes.entries[at].state.is_merge())
     }
 
     /// The attempt's own value of a variable, if it has written one.
@@ -264,8 +274,10 @@ impl<'s> Workspace<'s> {
         }
         let cell = var.erase();
         let source = self.lookup(var).map_or(Source::Initial(cell.as_ptr()), Source::Word);
+        let mut made: Vec<OwnedWord> = Vec::new();
         // SAFETY: I3: the source is in the pinned snapshot, or the initial value of a variable unwritten there (I8).
-        let new: OwnedWord = unsafe { merge::apply_all(&merges, source, is_inline::<T>()) };
+        unsafe { merge::apply_all(&merges, source, is_inline::<T>(), &mut made) };
+        let new = made.pop().expect("there is at least one function");
         let word = new.word;
         new.publish();
         // SAFETY: I9: the functions have run. A merge is superseded, so there is no box to drop.
@@ -318,7 +330,8 @@ impl<'s> Workspace<'s> {
         stale
     }
 
-    /// Ends the attempt: lets the snapshot go, frees what can be freed, forgets the writes.
+    /// Ends the attempt: lets the snapshot go, frees what can be freed, forgets the writes. Destructors wait for
+    /// [`Workspace::dispose`].
     #[inline]
     pub(crate) fn end(&mut self) {
         let member = self.seat.member;
@@ -337,11 +350,16 @@ impl<'s> Workspace<'s> {
             member.leave();
             let scratch = self.scratch();
             scratch.writes.clear(published, &mut scratch.trash);
-            if scratch.trash.is_empty() {
-                return;
-            }
         }
-        self.dispose();
+    }
+
+    /// Runs the destructors of what ended attempts have left.
+    #[inline]
+    pub(crate) fn dispose(&mut self) {
+        // SAFETY: I9: a short look.
+        if !unsafe { self.scratch() }.trash.is_empty() {
+            self.dispose_trash();
+        }
     }
 
     /// # Safety
@@ -365,12 +383,26 @@ impl<'s> Workspace<'s> {
     }
 
     #[cold]
-    fn dispose(&mut self) {
-        // SAFETY: I9: taken out, so that the destructors find nothing borrowed.
-        let mut trash = std::mem::take(unsafe { &mut self.scratch().trash });
-        reclaim::dispose(&mut trash);
-        // SAFETY: I9: the destructors have run.
-        unsafe { self.scratch() }.trash = trash;
+    fn dispose_trash(&mut self) {
+        let (store, member) = (self.seat.store, self.seat.member);
+        loop {
+            // SAFETY: I9: taken out, so that the destructors find nothing borrowed.
+            let mut trash = std::mem::take(unsafe { &mut self.scratch().trash });
+            reclaim::dispose(&mut trash);
+            // SAFETY: I9: the destructors have run, and the attempt has ended; no reference outlives its statement.
+            unsafe {
+                // What the destructors let go (the next link of a chain) goes in the same go.
+                if vacuum::due_for_values(member.own()) {
+                    local::clean_up(store, member, false);
+                    trash.append(&mut member.own().garbage);
+                }
+                let more = !trash.is_empty();
+                self.scratch().trash = trash;
+                if !more {
+                    return;
+                }
+            }
+        }
     }
 }
 
@@ -380,6 +412,7 @@ impl Drop for Workspace<'_> {
         if !self.root.is_null() {
             self.end();
         }
+        self.dispose();
         // SAFETY: I9: the seat's owner is this thread; the box goes back to where it came from.
         unsafe { self.seat.member.own() }.scratch = self.scratch.get_mut().take();
     }

@@ -10,7 +10,7 @@ pub(crate) mod time;
 
 #[cfg(not(tvar_loom))]
 pub(crate) mod atomic {
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
     /// Nothing: production code relies on its `SeqCst` accesses.
     #[inline(always)]
@@ -19,7 +19,7 @@ pub(crate) mod atomic {
 
 #[cfg(tvar_loom)]
 pub(crate) mod atomic {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
     /// loom takes `SeqCst` accesses for `AcqRel`; where an algorithm needs the total order, the model adds the fence.
     #[inline(always)]
@@ -29,31 +29,31 @@ pub(crate) mod atomic {
     }
 }
 
-/// Atomics that stay the standard ones under loom: reference counts after `Arc`'s textbook protocol and
-/// statistics. They add no branches to a model.
+/// Atomics that stay the standard ones under loom: counts that order nothing that a model looks at, and statistics. They add
+/// no branches to a model.
 pub(crate) mod plain {
-    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 }
 
 pub(crate) use std::sync::{Arc, OnceLock, Weak};
 
 #[cfg(tvar_loom)]
-use loom::sync::Mutex as RawMutex;
-#[cfg(not(tvar_loom))]
-use std::sync::Mutex as RawMutex;
-
+mod model;
 #[cfg(tvar_loom)]
-pub(crate) use loom::sync::MutexGuard;
+pub(crate) use model::{Mutex, MutexGuard, thread};
+
 #[cfg(not(tvar_loom))]
 pub(crate) use std::sync::MutexGuard;
 
 /// A mutex without poison: what it guards is never left half changed by a panic (no user code runs inside).
+#[cfg(not(tvar_loom))]
 #[derive(Debug)]
-pub(crate) struct Mutex<T>(RawMutex<T>);
+pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 
+#[cfg(not(tvar_loom))]
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Mutex(RawMutex::new(value))
+        Mutex(std::sync::Mutex::new(value))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
@@ -85,29 +85,18 @@ pub(crate) mod thread {
         std::hint::spin_loop();
     }
 
+    /// A number that no other running thread has; never 0.
+    #[inline(always)]
+    pub(crate) fn token() -> usize {
+        std::thread_local!(static TOKEN: u8 = const { 0 });
+        TOKEN.with(|token| std::ptr::from_ref(token).addr())
+    }
+
     /// Number of CPUs that this process may use, read once.
     pub(crate) fn cpus() -> usize {
         static CPUS: std::sync::LazyLock<usize> =
             std::sync::LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
         *CPUS
-    }
-}
-
-#[cfg(tvar_loom)]
-pub(crate) mod thread {
-    pub(crate) use loom::thread::{Thread, current, park, yield_now};
-
-    /// loom has no clock: a timed sleep is a sleep.
-    pub(crate) fn park_timeout(_limit: std::time::Duration) {
-        park();
-    }
-
-    pub(crate) fn spin() {
-        loom::thread::yield_now();
-    }
-
-    pub(crate) fn cpus() -> usize {
-        1
     }
 }
 
@@ -135,7 +124,7 @@ macro_rules! global {
             #[cfg(tvar_loom)]
             loom::lazy_static! { static ref VALUE: $ty = $init; }
             #[cfg(tvar_loom)]
-            return VALUE.get();
+            return &VALUE;
         }
     };
 }

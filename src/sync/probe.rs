@@ -27,7 +27,7 @@ impl Probe {
 #[cfg(tvar_loom)]
 impl Probe {
     pub(crate) fn new() -> Self {
-        Probe { access: loom::cell::UnsafeCell::new(()), alive: std::sync::atomic::AtomicBool::new(true) }
+        Probe { access: loom::cell::UnsafeCell::new(()), alive: std::sync::atomic::AtomicBool::new(false) }
     }
 
     /// The node is being read as part of a published root.
@@ -42,6 +42,22 @@ impl Probe {
     pub(crate) fn write(&self, alive: bool) {
         self.access.with_mut(|_| ());
         // ORDERING: Relaxed, as above.
-        self.alive.store(alive, std::sync::atomic::Ordering::Relaxed);
+        let before = self.alive.swap(alive, std::sync::atomic::Ordering::Relaxed);
+        in_use(isize::from(alive) - isize::from(before));
     }
+}
+
+#[cfg(tvar_loom)]
+impl Drop for Probe {
+    fn drop(&mut self) {
+        in_use(-isize::from(*self.alive.get_mut()));
+    }
+}
+
+/// Nodes that are in some tree or limbo, in neither a pool nor the allocator; changed by `change`.
+#[cfg(tvar_loom)]
+pub(crate) fn in_use(change: isize) -> isize {
+    static NODES: std::sync::atomic::AtomicIsize = std::sync::atomic::AtomicIsize::new(0);
+    // ORDERING: Relaxed, an observer's count.
+    NODES.fetch_add(change, std::sync::atomic::Ordering::Relaxed) + change
 }

@@ -1,12 +1,22 @@
 //! Jitter: a small generator per thread, seeded from the thread's own address.
 
-use super::tls;
-use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use std::cell::RefCell;
+#[cfg(not(tvar_loom))]
+use {
+    rand::{RngExt, SeedableRng, rngs::SmallRng},
+    std::cell::RefCell,
+};
 
-tls!(static JITTER: RefCell<Option<SmallRng>> = RefCell::new(None));
+/// A model has no jitter: its schedules must repeat.
+#[cfg(tvar_loom)]
+pub(crate) fn up_to(_max: u32) -> u32 {
+    0
+}
+
+#[cfg(not(tvar_loom))]
+super::tls!(static JITTER: RefCell<Option<SmallRng>> = RefCell::new(None));
 
 /// A number in `0..=max`; not for anything but spreading threads apart.
+#[cfg(not(tvar_loom))]
 pub(crate) fn up_to(max: u32) -> u32 {
     JITTER
         .try_with(|cell| {

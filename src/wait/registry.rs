@@ -51,7 +51,7 @@ impl Bucket {
         Bucket { waiting: AtomicUsize::new(0), owed: AtomicBool::new(false), list: Mutex::new(Vec::new()) }
     }
 
-    /// Changes the list, then pays what committers left owing meanwhile.
+    /// Works on the list, then pays what committers left owing meanwhile.
     fn change(&self, change: impl FnOnce(&mut Vec<Waiter>)) {
         let mut list = self.list.lock();
         change(&mut list);
@@ -94,6 +94,12 @@ impl Bucket {
 }
 
 impl Registry {
+    /// Makes the buckets: loom does not see how a `OnceLock` hands them over.
+    #[cfg(tvar_loom)]
+    pub(crate) fn prepare(&self) {
+        self.bucket(0);
+    }
+
     fn bucket(&self, slot: u32) -> &Bucket {
         let buckets = self.buckets.get_or_init(|| (0..BUCKETS).map(|_| Bucket::new()).collect());
         // Fibonacci hashing: slots of one leaf spread over the buckets.
@@ -151,10 +157,11 @@ impl Registry {
 
     /// Calls that wait for this slot.
     pub(crate) fn waiting_for(&self, slot: u32) -> usize {
-        match self.buckets.get() {
-            None => 0,
-            Some(_) => self.bucket(slot).list.lock().iter().filter(|waiter| waiter.slot == slot).count(),
+        let mut count = 0;
+        if self.buckets.get().is_some() {
+            self.bucket(slot).change(|list| count = list.iter().filter(|waiter| waiter.slot == slot).count());
         }
+        count
     }
 }
 

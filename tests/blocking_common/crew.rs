@@ -4,7 +4,7 @@
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -120,8 +120,14 @@ impl Random {
     }
 }
 
-/// Waits until the value of the thread-owned garbage is settled by commits of this thread.
-pub(crate) fn settle_commits(space: &Space) {
-    let v = TVar::new_in(space, 0);
-    (1..=64).for_each(|i| v.store(i));
+/// Commits until the backlogs of ended threads are taken over and `expected` values live.
+#[track_caller]
+pub(crate) fn settles_to(space: &Space, live: &AtomicI64, expected: i64) {
+    let v = TVar::new_in(space, String::new());
+    let mut commits = 0;
+    while live.load(Ordering::SeqCst) != expected && commits < 2000 {
+        v.store("next".into());
+        commits += 1;
+    }
+    assert_eq!(live.load(Ordering::SeqCst), expected, "values live after {commits} commits");
 }

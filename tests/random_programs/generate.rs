@@ -11,18 +11,15 @@ use crate::value::{Fun, Kind, Val};
 const DEPTH: u32 = 4;
 
 pub(crate) fn generate(seed: u64) -> Program {
-    let mut generator = Generator {
-        rng: StdRng::seed_from_u64(seed),
-        vars: Vec::new(),
-        names: 0,
-        kept: Vec::new(),
-        snapshots: 0,
-        budget: 80,
-    };
-    // A few variables, so that statements meet on them; sometimes so many that the tree grows levels.
-    let vars = if generator.chance(4) { generator.rng.random_range(30..80) } else { generator.rng.random_range(1..5) };
+    let mut rng = StdRng::seed_from_u64(seed);
+    // A few variables, so that statements meet on them; sometimes a crowd and a longer life, so that the tree grows
+    // levels, slots are used again, and write sets outgrow what is searched from end to end.
+    let crowd = rng.random_range(0..100) < 5;
+    let (vars, length, budget) = if crowd { (30..100, 10..50, 500) } else { (1..5, 2..14, 80) };
+    let (vars, length) = (rng.random_range(vars), rng.random_range(length));
+    let mut generator = Generator { rng, crowd, budget, vars: Vec::new(), names: 0, kept: Vec::new(), snapshots: 0 };
     let mut steps: Vec<_> = (0..vars).map(|_| Step::Lasting(generator.new_var())).collect();
-    for _ in 0..generator.rng.random_range(2..14) {
+    for _ in 0..length {
         steps.push(generator.step());
     }
     Program(steps)
@@ -30,6 +27,8 @@ pub(crate) fn generate(seed: u64) -> Program {
 
 struct Generator {
     rng: StdRng,
+    /// Whether there are many variables, and long blocks.
+    crowd: bool,
     /// The variables that statements are made about.
     vars: Vec<(Name, Kind)>,
     names: u32,
@@ -71,7 +70,7 @@ impl Generator {
     }
 
     fn block(&mut self, depth: u32) -> Block {
-        let length = self.rng.random_range(0..=6);
+        let length = if self.crowd && self.chance(30) { 60 } else { self.rng.random_range(0..=6) };
         let mut block = Block::new();
         for _ in 0..length {
             if self.budget == 0 {
@@ -124,13 +123,13 @@ impl Generator {
         Lasting::New(name, self.value(kind))
     }
 
-    /// Some variable; one of the younger ones by preference, so that a crowd does not keep statements apart.
+    /// Some variable; one of the youngest by preference, so that statements meet even in a crowd.
     fn var(&mut self) -> (Name, Kind) {
         if self.vars.is_empty() {
             // Nothing lives: a statement about a name that is never bound.
             return (Name(u32::MAX), Kind::Int);
         }
-        let recent = if self.chance(80) { 4 } else { self.vars.len() };
+        let recent = if self.chance(if self.crowd { 30 } else { 80 }) { 4 } else { self.vars.len() };
         let from = self.vars.len().saturating_sub(recent);
         *self.vars[from..].choose(&mut self.rng).expect("there are variables")
     }

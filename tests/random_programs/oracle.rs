@@ -95,15 +95,19 @@ fn run_transaction(body: &[Stmt], memory: &mut Heap, world: &mut World) {
 /// ```text
 ///   ⟨ body ; M ; Δ ; · ⟩ →* committed, Θ, Δ'            ⟨ body ; M ; Δ ; · ⟩ →* blocked | aborted e | panicked, Δ'
 ///  ────────────────────────────────────────── (COMMIT)  ───────────────────────────────────────────── (ROLLBACK)
-///   M ; Δ ; atomically body → Θ ; Δ'                     M ; Δ ; atomically body → M ; Δ'
+///   M ; Δ ; atomically body → M ◁ Θ ; Δ'                 M ; Δ ; atomically body → M ; Δ'
 /// ```
+/// M ◁ Θ is Θ, but with the cell of M wherever Θ has the same bits: a commit that leaves a variable identical is
+/// none to it (§3.1).
+///
 /// A blocked transaction would sleep (§3.1). Here it is left: with one thread, nobody could ever wake it.
 fn transaction(body: &[Stmt], memory: &mut Heap, world: &mut World) -> End {
     let mut machine = Machine { control: body, heap: memory.clone(), world, frames: Vec::new(), committed: memory };
     loop {
         if let Some(end) = machine.step() {
             if end == End::Committed {
-                *memory = machine.heap;
+                let heap = machine.heap;
+                world.publish(heap, memory);
             }
             return end;
         }
@@ -269,6 +273,15 @@ impl World {
         Cell { value, stamp: self.stamps }
     }
 
+    /// M ◁ Θ.
+    fn publish(&self, heap: Heap, memory: &mut Heap) {
+        for (name, cell) in heap {
+            if !self.cell(name, memory).value.same_bits(&cell.value) {
+                memory.insert(name, cell);
+            }
+        }
+    }
+
     /// What a variable holds in a version of the heap.
     fn cell<'a>(&'a self, name: Name, heap: &'a Heap) -> &'a Cell {
         heap.get(&name).unwrap_or_else(|| &self.initial[&name])
@@ -306,15 +319,14 @@ impl World {
         }
     }
 
-    /// A variable differs if it was written in between, unless with the bits that it had (§1.5, §3.1).
+    /// A variable differs if it got a new value in between (§1.5), though it may be back to the old bits since.
     fn diff(&mut self, older: Kept, newer: Kept) {
         let (Some(before), Some(after)) = (self.kept.get(&older), self.kept.get(&newer)) else {
             return;
         };
         let differences = self.alive.iter().map(|name| {
             let (was, is) = (self.cell(*name, before), self.cell(*name, after));
-            let differs = was.stamp != is.stamp && !was.value.same_bits(&is.value);
-            Event::Differs(older, newer, *name, differs)
+            Event::Differs(older, newer, *name, was.stamp != is.stamp)
         });
         let differences: Vec<_> = differences.collect();
         self.trace.extend(differences);

@@ -1,0 +1,20 @@
+//! What the models in `loom-tests` need to reach; exists under `cfg(tvar_loom)` alone.
+
+use crate::space::Space;
+
+/// A space whose waiting lists were made by the calling thread.
+pub fn space() -> Space {
+    let space = Space::new();
+    space.shared.registry.prepare();
+    space
+}
+
+/// What a thread's end does, while its locals still work. A model's threads call it last.
+pub fn leave_thread() {
+    crate::store::leave_thread();
+}
+
+/// Tree nodes of all spaces that are in neither a pool nor the allocator.
+pub fn nodes_in_use() -> isize {
+    crate::sync::probe::in_use(0)
+}
