@@ -1,12 +1,19 @@
 //! What the models in `loom-tests` need to reach; exists under `cfg(tvar_loom)` alone.
 
 use crate::space::Space;
+use crate::tvar::TVar;
+use crate::wait::Latch;
 
 /// A space whose waiting lists were made by the calling thread.
 pub fn space() -> Space {
     let space = Space::new();
     space.shared.registry.prepare();
     space
+}
+
+/// A call that registers to wait for `v` and gives up at once, as one does whose deadline has passed.
+pub fn register_and_cancel<T: Send + Sync + 'static>(v: &TVar<T>) {
+    drop(v.space().shared.registry.register(&[v.var.slot()], &Latch::new()));
 }
 
 /// What a thread's end does, while its locals still work. A model's threads call it last.

@@ -73,11 +73,14 @@ fn a_foreign_commit_in_a_window_does_not_wake() {
         let space = Space::new();
         let v = TVar::new_in(&space, 0i64);
         let others: Vec<_> = (0..500).map(|_| TVar::new_in(&space, 0i64)).collect();
-        let same = v.clone();
+        let over = Arc::new(AtomicBool::new(false));
+        let (same, done) = (v.clone(), over.clone());
         let waiter = struck(&space, &v, point, move || {
             others.iter().for_each(|o| o.store(1));
             same.store(0);
+            done.store(true, Ordering::SeqCst);
         });
+        eventually("the foreign commits are over", || over.load(Ordering::SeqCst));
         eventually("parks", || space.stats().parked == 1);
         settle();
         assert_eq!(waiter.runs(), 1, "{point:?}");

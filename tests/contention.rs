@@ -131,7 +131,7 @@ fn escalation_with_other_options() {
         for isolation in [Isolation::Snapshot, Isolation::Serializable] {
             let space = Space::new();
             let hot = TVar::new_in(&space, 0);
-            let options = TxOptions::new().escalate_after(3).isolation(isolation).backoff(backoff.clone());
+            let options = TxOptions::new().escalate_after(3).isolation(isolation).backoff(backoff);
             against_all_odds(options, &space, &hot, 3 + SLACK);
             assert!(space.stats().escalations >= 1);
         }
@@ -208,7 +208,7 @@ fn every_backoff_policy_counts_right() {
         for threshold in [2, u64::MAX] {
             let space = Space::new();
             let hot = TVar::new_in(&space, 0u64);
-            let options = TxOptions::new().space(&space).backoff(backoff.clone()).escalate_after(threshold);
+            let options = TxOptions::new().space(&space).backoff(backoff).escalate_after(threshold);
             let threads: Vec<_> = (0..4)
                 .map(|_| {
                     let (options, v) = (options.clone(), hot.clone());

@@ -16,7 +16,7 @@ pub(super) enum Parked {
 impl Attempt<'_> {
     /// Whether nobody could ever end this wait (§3.4).
     pub(super) fn is_futile(&self, slots: &[u32]) -> bool {
-        slots.is_empty() || died_in_attempt(slots)
+        slots.is_empty() || died_in_attempt(self.ws.store(), slots)
     }
 
     /// Sleeps until one of `slots` has been written since the (ended) attempt's snapshot, or until the deadline.

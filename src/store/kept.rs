@@ -20,7 +20,7 @@ use std::ptr;
 pub(super) struct KeptRecord {
     pub(super) word: AtomicU64,
     hung: AtomicPtr<Batch>,
-    /// How many entries have been hung here since `unhang`, and at how many void ones are looked for.
+    /// How many entries have been hung here since `unhang`, and at how many void ones are looked for (0: to be decided).
     count: plain::AtomicU64,
     purge_at: plain::AtomicU64,
     /// A published version, for the marker while the next snapshot is being taken with this record.
@@ -79,10 +79,15 @@ impl KeptRecord {
         }
         // ORDERING: Relaxed (all): thresholds; a race makes a purge early or late.
         let count = self.count.fetch_add(added, plain::Ordering::Relaxed) + added;
-        if count >= self.purge_at.load(plain::Ordering::Relaxed) {
-            // Looked at again, void ones go (`Retired::is_void`) and the others come back.
-            self.purge_at.store(2 * count, plain::Ordering::Relaxed);
-            self.unhang(back);
+        match self.purge_at.load(plain::Ordering::Relaxed) {
+            // The first since a purge: what has come back counts.
+            0 => self.purge_at.store((2 * count).max(PURGE_AT as u64), plain::Ordering::Relaxed),
+            limit if count >= limit => {
+                // Looked at again, void ones go (`Retired::is_void`) and the others come back.
+                self.purge_at.store(0, plain::Ordering::Relaxed);
+                self.unhang(back);
+            }
+            _ => {}
         }
     }
 

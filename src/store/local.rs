@@ -63,8 +63,8 @@ crate::sync::tls!(
 );
 crate::sync::tls!(static SEATS: Seats = Seats { list: RefCell::new(Vec::new()) });
 crate::sync::tls!(
-    /// Slots of variables whose last handle went during the running attempt (§3.4).
-    static DIED: RefCell<Vec<u32>> = RefCell::new(Vec::new())
+    /// Stores and slots of variables whose last handle went during the running attempt (§3.4).
+    static DIED: RefCell<Vec<(u64, u32)>> = RefCell::new(Vec::new())
 );
 
 /// The records of a thread, one for each store that it has used and that may still live.
@@ -228,8 +228,9 @@ pub(super) fn take_slot(store: &Arc<Store>) -> (u32, u64) {
         if own.slots.is_empty() {
             store.fill_slots(&mut own.slots);
         }
-        if let Some(slot) = own.slots.pop() {
-            return slot;
+        if let Some((slot, born)) = own.slots.pop() {
+            alive_again(store, slot);
+            return (slot, born);
         }
     }
     let mut slots = Vec::new();
@@ -245,7 +246,7 @@ pub(super) fn retire_slot(home: Option<&Arc<Store>>, slot: u32, born: u64, boxed
     let store = home.unwrap_or_else(|| Store::global());
     let freed = Freed { slot, born, boxed };
     if suspended_or_running() {
-        let _ = DIED.try_with(|died| died.borrow_mut().push(slot));
+        let _ = DIED.try_with(|died| died.borrow_mut().push((store.id, slot)));
         STATE.with(|state| state.any_died.set(true));
     }
     if let Some(member) = own_record(store) {
@@ -370,13 +371,20 @@ fn suspended_or_running() -> bool {
     STATE.with(|state| state.suspended.get() > 0 || state.running.get().is_some())
 }
 
-/// Whether all of these variables lost their last handle during the running attempt: nobody can ever write them.
-pub(crate) fn died_in_attempt(slots: &[u32]) -> bool {
+/// Whether all of these variables of a store lost their last handle during the running attempt: nobody can ever write them.
+pub(crate) fn died_in_attempt(store: &Store, slots: &[u32]) -> bool {
     DIED.try_with(|died| {
         let died = died.borrow();
-        !died.is_empty() && slots.iter().all(|slot| died.contains(slot))
+        !died.is_empty() && slots.iter().all(|slot| died.contains(&(store.id, *slot)))
     })
     .unwrap_or(false)
+}
+
+/// A slot that a destructor's transaction freed is in use again.
+fn alive_again(store: &Store, slot: u32) {
+    if STATE.with(|state| state.any_died.get()) {
+        let _ = DIED.try_with(|died| died.borrow_mut().retain(|dead| *dead != (store.id, slot)));
+    }
 }
 
 /// Forgets them: a new attempt begins, or none runs any more.

@@ -5,7 +5,7 @@
 
 use super::limbo::Limbo;
 use super::node::Root;
-use super::pins::{self, ADOPTED, BUSY, IDLE};
+use super::pins::{self, ADOPTED, BUSY, IDLE, Pinned};
 use super::pool::Pool;
 use super::reclaim::Garbage;
 use super::vacuum::Pins;
@@ -27,6 +27,17 @@ pub(crate) enum Count {
     Escalations,
 }
 pub(crate) const COUNTS: usize = 8;
+
+/// The first word of an owner that is idle: the address of its limbo, for an adopter. The tag bits of an address are clear.
+fn idle_with(limbo: *mut Limbo) -> u64 {
+    limbo.expose_provenance() as u64
+}
+
+/// The limbo that an idle word offers.
+fn limbo_of(word: u64) -> Option<*mut Limbo> {
+    let idle = pins::decode(word) == Pinned::Nothing && !matches!(word, IDLE | BUSY | ADOPTED);
+    idle.then(|| std::ptr::with_exposed_provenance_mut(word as usize))
+}
 
 /// A record. Padded: its words are written by one thread and scanned by others.
 #[repr(align(128))]
@@ -79,10 +90,11 @@ unsafe impl Sync for Member {}
 impl Member {
     /// A record that the calling thread owns.
     pub(super) fn new(seen: u64) -> Box<Member> {
+        let limbo: *mut Limbo = Box::into_raw(Box::default());
         Box::new(Member {
-            words: [AtomicU64::new(IDLE), AtomicU64::new(IDLE)],
+            words: [AtomicU64::new(idle_with(limbo)), AtomicU64::new(IDLE)],
             taken: AtomicBool::new(true),
-            limbo: AtomicPtr::new(Box::into_raw(Box::default())),
+            limbo: AtomicPtr::new(limbo),
             backlog: AtomicUsize::new(0),
             ticks: plain::AtomicU64::new(0),
             counts: Default::default(),
@@ -171,7 +183,10 @@ impl Member {
     /// The first word: idle; others may adopt the limbo from now on.
     #[inline(always)]
     pub(super) fn leave(&self) {
-        pins::release(&self.words[0]);
+        // ORDERING: Relaxed: the owner alone writes the pointer.
+        let limbo = self.limbo.load(Ordering::Relaxed);
+        // ORDERING: Release: as in `pins::release`, and for the limbo's content; partner: the exchange in `adopt`.
+        self.words[0].store(idle_with(limbo), Ordering::Release);
     }
 
     /// Tells others how much a limbo holds that its owner is about to leave.
@@ -194,12 +209,14 @@ impl Member {
 
     /// Takes over the limbo of an idle owner (or of nobody).
     pub(super) fn adopt(&self) -> Option<Box<Limbo>> {
+        // ORDERING: Relaxed: a guess for the exchange.
+        let idle = self.words[0].load(Ordering::Relaxed);
+        let limbo = limbo_of(idle)?;
         // ORDERING: SeqCst: Acquire for the limbo's content, partner: the Release of `leave`; and the entries' swaps come
         // before the adopter's scan in the total order.
-        self.words[0].compare_exchange(IDLE, ADOPTED, Ordering::SeqCst, Ordering::Relaxed).ok()?;
-        // ORDERING: Relaxed: ordered by the exchange above; the owner will not look before it has replaced the pointer.
-        let limbo = self.limbo.load(Ordering::Relaxed);
-        // SAFETY: I9: the word passed from idle to adopted here, so the limbo passed to this thread.
+        self.words[0].compare_exchange(idle, ADOPTED, Ordering::SeqCst, Ordering::Relaxed).ok()?;
+        // SAFETY: I9: the word passed from idle with this limbo to adopted here, so the limbo passed to this thread. (A pointer that
+        // was read apart from the word could be that of the owner's next one.)
         let limbo = unsafe { Box::from_raw(limbo) };
         // ORDERING: Relaxed: a hint.
         self.backlog.store(0, Ordering::Relaxed);

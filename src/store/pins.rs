@@ -7,7 +7,7 @@
 use super::node::Root;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering, model_fence};
 
-/// Nothing pinned; the owner is not touching its limbo.
+/// Nothing pinned. A record's first word says the same, and that its limbo is left alone, with the limbo's address.
 pub(super) const IDLE: u64 = 0;
 /// Nothing pinned; the owner is at work on its limbo.
 pub(super) const BUSY: u64 = 1 << 2;

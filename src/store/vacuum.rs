@@ -175,6 +175,7 @@ impl Limbo {
 
 /// Reads every pin word there is. Must come after the swaps that retired what is to be freed (and after adoption).
 fn scan(store: &Store, me: &Member, pins: &mut Pins) {
+    // ORDERING: for loom, stands for the SeqCst of the retiring swaps and of the loads below.
     model_fence();
     pins.threads.clear();
     pins.kept.clear();

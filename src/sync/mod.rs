@@ -13,6 +13,7 @@ pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
     /// Nothing: production code relies on its `SeqCst` accesses.
+    // ORDERING: see each call.
     #[inline(always)]
     pub(crate) fn model_fence() {}
 }
@@ -22,6 +23,7 @@ pub(crate) mod atomic {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
     /// loom takes `SeqCst` accesses for `AcqRel`; where an algorithm needs the total order, the model adds the fence.
+    // ORDERING: see each call.
     #[inline(always)]
     pub(crate) fn model_fence() {
         // ORDERING: stands for the SeqCst accesses on both sides of it, partner: every other `model_fence`.
