@@ -135,19 +135,37 @@ fn a_deadline_beside_a_plain_retry() {
     assert!(late);
 }
 
-/// §3.5: the time counts from the beginning of the call, not from the `retry_for`.
+/// §3.5: with options the time counts from the beginning of the call, not from the `retry_for`.
 #[test]
 fn the_time_of_the_closure_counts() {
     let space = Space::new();
     let v = TVar::new_in(&space, 0i64);
     let mut runs = 0;
-    space.atomically(|tx| {
+    let result = TxOptions::new().space(&space).run(|tx| {
         runs += 1;
         tx.read(&v);
         thread::sleep(SOON * 2);
         tx.retry_for(SOON)
     });
-    assert_eq!(runs, 1);
+    assert_eq!((result, runs), (Ok(()), 1));
+}
+
+/// §3.5: in any call, the time of a run counts for the next one.
+#[test]
+fn the_time_of_earlier_runs_counts() {
+    let space = Space::new();
+    let v = TVar::new_in(&space, 0i64);
+    let mut runs = 0;
+    space.atomically(|tx| {
+        runs += 1;
+        if runs == 1 {
+            tx.read(&v);
+            tx.retry_for(SOON)?;
+        }
+        // Two deadlines, one after the other: the second one is past when the first one is.
+        tx.retry_for(SOON)
+    });
+    assert!(runs <= 2, "{runs} runs");
 }
 
 /// A thread that changes `v` again and again until told to stop.

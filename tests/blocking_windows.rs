@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use blocking_common::{
-    Counted, FAR, Paused, Waiter, at, elsewhere, eventually, join, live_count, panic_message, settle, strike_at,
+    Counted, FAR, Pause, Paused, Waiter, at, elsewhere, eventually, join, live_count, panic_message, settle, strike_at,
 };
 use tvar::hooks::{self, Point};
 use tvar::{Isolation, Space, Stm, TVar, TxError, TxOptions};
@@ -340,6 +340,48 @@ fn the_parked_hold_no_values() {
     gate.store(true);
     join("woken by the gate", thread);
     assert_eq!(payload.load_value(), 50);
+}
+
+/// §1.7: what a thread could not drop before it parked is dropped by those who go on committing.
+#[test]
+fn the_backlog_of_the_parked_is_taken_over() {
+    let live = live_count();
+    let space = Space::new();
+    let gate = TVar::new_in(&space, 0i64);
+    let payload = TVar::new_in(&space, Counted::new(&live, 0));
+    let start = Pause::new();
+    let (counter, go, s, g, p) = (live.clone(), start.clone(), space.clone(), gate.clone(), payload.clone());
+    let thread = std::thread::spawn(move || {
+        for round in 1..=50 {
+            p.store(Counted::new(&counter, round));
+            go.stop();
+            p.store(Counted::new(&counter, round));
+            s.atomically(|tx| tx.check(*tx.read(&g) >= round as i64));
+        }
+    });
+    start.reached();
+    // Its snapshot reaches a value that the other thread replaces before it parks.
+    let (s, p) = (space.clone(), payload.clone());
+    let reader = Paused::at(Point::Read, move || {
+        s.atomically(|tx| Ok(tx.read(&p).get()));
+    });
+    start.release();
+    eventually("parks", || space.stats().parked == 1);
+    assert_eq!(live.load(Ordering::SeqCst), 2);
+    reader.finish();
+    let noise = TVar::new_in(&space, String::new());
+    let mut commits = 0;
+    while live.load(Ordering::SeqCst) > 1 && commits < 10_000 {
+        noise.store("noise".into());
+        commits += 1;
+    }
+    assert_eq!(live.load(Ordering::SeqCst), 1);
+    assert_eq!(space.waiters(), 1);
+    // The thread goes on with a new backlog.
+    gate.store(50);
+    join("goes on after the loss of its backlog", thread);
+    noise.store("last".into());
+    assert_eq!((live.load(Ordering::SeqCst), payload.load_value()), (1, 50));
 }
 
 /// Reads a counted value without a clone.

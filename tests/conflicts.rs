@@ -143,6 +143,45 @@ fn s2_3_the_growth_of_the_tree_is_no_conflict() {
     assert!(made.iter().all(|var| var.load() == 1));
 }
 
+/// §3.1's notion of a change holds for conflicts as well: the same bits of an inline value are
+/// none, another box is one, whatever is in it.
+#[test]
+fn s2_3_an_identical_inline_value_is_no_change() {
+    let space = Space::new();
+    let number = TVar::new_in(&space, 1.5);
+    let text = TVar::new_in(&space, String::from("same"));
+    let other = TVar::new_in(&space, 0);
+    let older = space.snapshot();
+    for written_before in [false, true] {
+        if written_before {
+            number.store(2.5);
+            number.store(1.5);
+        }
+        let (mut runs, older) = (0, space.snapshot());
+        space.atomically(|tx| {
+            runs += 1;
+            tx.read(&number);
+            elsewhere(|| number.store(1.5));
+            tx.write(&other, runs);
+            Ok(())
+        });
+        assert_eq!(runs, 1);
+        assert!(!older.diff(&space.snapshot()).changed(&number));
+    }
+    let mut runs = 0;
+    space.atomically(|tx| {
+        runs += 1;
+        tx.read(&text);
+        if runs == 1 {
+            elsewhere(|| text.store("same".into()));
+        }
+        tx.write(&other, runs);
+        Ok(())
+    });
+    assert_eq!(runs, 2);
+    assert!(older.diff(&space.snapshot()).changed(&text));
+}
+
 #[test]
 fn s2_4_blind_writes_conflict_with_nobody() {
     for point in [Point::Begin, Point::Validate, Point::Swap] {

@@ -20,24 +20,33 @@ fn vars<const N: usize>(initial: [i64; N]) -> (Space, [TVar<i64>; N]) {
 /// Calls `stop` in the first attempt, after the variable it waits for has changed, and swallows
 /// what it says. The attempt must not commit, the second one does.
 fn swallowed(stop: impl Fn(&Tx<'_>) -> Stm<()>) {
-    let (space, [var, written]) = vars([0, 0]);
-    let rolled_back = Rc::new(Cell::new(0));
-    let mut runs = 0;
-    let seen = space.atomically(|tx| {
-        runs += 1;
-        let count = rolled_back.clone();
-        tx.on_rollback(move || count.set(count.get() + 1));
-        let n = *tx.read(&var);
-        tx.modify(&written, |n| n + 1);
-        if runs == 1 {
-            elsewhere(|| var.store(5));
-            assert!(stop(tx).is_err());
-            tx.modify(&written, |n| n + 10);
-        }
-        Ok(n)
-    });
-    assert_eq!((seen, runs, rolled_back.get()), (5, 2, 1));
-    assert_eq!(written.load(), 1);
+    // Reading only, so that nothing but the stop can keep the first attempt from committing; or
+    // writing as well, blindly.
+    for (writing, isolation) in [(false, Isolation::Serializable), (true, Isolation::Snapshot)] {
+        let (space, [var, written]) = vars([0, 0]);
+        let rolled_back = Rc::new(Cell::new(0));
+        let mut runs = 0;
+        let options = TxOptions::new().space(&space).isolation(isolation);
+        let seen = options.run(|tx| {
+            runs += 1;
+            let count = rolled_back.clone();
+            tx.on_rollback(move || count.set(count.get() + 1));
+            let n = *tx.read(&var);
+            if writing {
+                tx.write(&written, runs);
+            }
+            if runs == 1 {
+                elsewhere(|| var.store(5));
+                assert!(stop(tx).is_err());
+                if writing {
+                    tx.write(&written, 10);
+                }
+            }
+            Ok(n)
+        });
+        assert_eq!((seen, runs, rolled_back.get()), (Ok(5), 2, 1));
+        assert_eq!(written.load(), if writing { 2 } else { 0 });
+    }
 }
 
 #[test]

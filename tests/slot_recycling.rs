@@ -354,22 +354,28 @@ fn s1_3_recycling_under_two_threads() {
     assert_eq!(shared.load(), 2 * rounds);
 }
 
-/// The diff of two snapshots does not take a recycled slot's new owner for changed.
+/// The diff of two snapshots does not take a recycled slot's new owner for changed, whether the
+/// former one was last written before the older snapshot or after it.
 #[test]
 fn s1_3_a_recycled_slot_in_a_diff() {
-    let space = Space::new();
-    let former: Vec<_> = (0..300).map(|n| TVar::new_in(&space, n)).collect();
-    former.iter().for_each(|var| var.store(-1));
-    let older = space.snapshot();
-    drop(former);
-    churn(&space);
-    let fresh: Vec<_> = (0..600).map(|n: i32| TVar::new_in(&space, n.to_string())).collect();
-    fresh[299].store("written".into());
-    let newer = space.snapshot();
-    let diff = older.diff(&newer);
-    for (n, var) in fresh.iter().enumerate() {
-        assert_eq!(diff.changed(var), n == 299, "{n}");
-        let expected = if n == 299 { "written".into() } else { n.to_string() };
-        assert_eq!((older.read(var), newer.read(var)), (&n.to_string(), &expected));
+    for write_after in [false, true] {
+        let space = Space::new();
+        let former: Vec<_> = (0..300).map(|n| TVar::new_in(&space, n)).collect();
+        former.iter().for_each(|var| var.store(-1));
+        let older = space.snapshot();
+        if write_after {
+            former.iter().for_each(|var| var.store(-2));
+        }
+        drop(former);
+        churn(&space);
+        let fresh: Vec<_> = (0..600).map(|n: i32| TVar::new_in(&space, n.to_string())).collect();
+        fresh[299].store("written".into());
+        let newer = space.snapshot();
+        let diff = older.diff(&newer);
+        for (n, var) in fresh.iter().enumerate() {
+            assert_eq!(diff.changed(var), n == 299, "{n}");
+            let expected = if n == 299 { "written".into() } else { n.to_string() };
+            assert_eq!((older.read(var), newer.read(var)), (&n.to_string(), &expected));
+        }
     }
 }

@@ -165,8 +165,8 @@ impl Workspace<'_> {
         self.publish_draft(waiters, true) == Published::Yes
     }
 
-    /// Builds the next root and tries to swap it in. `waiters`: somebody waits, so the root notes what it changes and stays
-    /// pinned until [`Workspace::set_announced`].
+    /// Builds the next root and tries to swap it in. `waiters`: somebody waits, so the root notes what it changes and is
+    /// pinned from after the swap until [`Workspace::set_announced`].
     #[inline]
     pub(crate) fn publish(&mut self, waiters: bool) -> Published {
         self.publish_draft(waiters, false)
@@ -222,13 +222,6 @@ impl Workspace<'_> {
         }
         // SAFETY: I2: as above.
         let root = unsafe { draft.finish(waiters) };
-        if waiters {
-            // The new root will be marked as announced after the swap: it needs a pin from before the swap on. The word that
-            // does not hold the base is free: the closure has returned, nobody reads the snapshot any more.
-            let spare = 1 - self.base_word;
-            // ORDERING: Release: as for a pin that moves; published to whoever retires this root by the swap below.
-            member.words[spare].store(pins::exact(version), Ordering::Release);
-        }
         crate::sync::steps::pass(crate::sync::steps::Point::Swap);
         // ORDERING: SeqCst: Release for the new nodes, partner: the loads in `pins::acquire`; before the look at the waiters and
         // before the vacuum's scan in the total order. Relaxed on failure: what was found is not used.
@@ -250,8 +243,23 @@ impl Workspace<'_> {
         buffers.merged.drain(..).for_each(|(_, owned)| owned.publish());
         own.seen = version;
         self.published = true;
-        self.new_root = waiters.then_some(root.cast_const());
+        if waiters {
+            self.pin_own(version);
+        }
         Published::Yes
+    }
+
+    /// Pins the root that was just published, to mark it as announced later; unless it has been replaced already: then the next
+    /// committer has found it unannounced and has taken its debts over (W3).
+    ///
+    /// The word that does not hold the base is free now, but not before the swap: until then the snapshot's pin is what keeps the
+    /// slots in the logs from being reused (I7).
+    #[cold]
+    fn pin_own(&mut self, version: u64) {
+        let word = &self.seat.member.words[1 - self.base_word];
+        let (newest, _) = pins::acquire(word, version, self.seat.store.newest());
+        // SAFETY: I3: pinned just now. By version, since the address may be another root's by now.
+        self.new_root = (unsafe { (*newest).version } == version).then_some(newest);
     }
 
     /// Hands the results of `merge_then` over, after the swap.
