@@ -391,7 +391,9 @@ fn s1_2_an_atomic_in_a_variable_is_one_atomic() {
         add();
         // Commits that copy the leaf around it.
         plain.update(|n| n + 1);
-        vars[16].store(AtomicU64::new(9));
+        for (n, neighbour) in (0..).zip(&vars).filter(|(n, _)| *n != 17) {
+            neighbour.store(AtomicU64::new(n + u64::from(written)));
+        }
         elsewhere(add);
         let newer = space.snapshot();
         newer.read(var).fetch_add(1, Ordering::SeqCst);

@@ -4,9 +4,9 @@
 //! pinned version lies in there.
 
 use super::cell::RetiredInitial;
-use super::member::Member;
 use super::node::{Inner, Leaf, Root};
 use super::value::Header;
+use crate::sync::atomic::AtomicU64;
 
 /// Something that a commit replaced.
 pub(super) struct Retired {
@@ -60,10 +60,10 @@ impl Retired {
     }
 }
 
-/// Entries kept by one pin of a thread; looked at again when the pin's word has changed.
+/// Entries kept by one pin; looked at again when the pin's word has changed.
 pub(super) struct Group {
-    pub(super) holder: *const Member,
-    pub(super) word: usize,
+    /// The pin word, by its address, and what it held.
+    pub(super) holder: *const AtomicU64,
     pub(super) pinned: u64,
     pub(super) entries: Vec<Retired>,
     /// How many of them have a value.

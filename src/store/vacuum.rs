@@ -11,7 +11,7 @@ use super::member::{Member, Own};
 use super::node;
 use super::pins::{self, Pinned};
 use super::reclaim::Garbage;
-use crate::sync::atomic::{Ordering, model_fence};
+use crate::sync::atomic::{AtomicU64, Ordering, model_fence};
 use crate::sync::plain;
 
 /// Entries that a limbo collects before a vacuum is worth its scan, for a store with one thread.
@@ -28,7 +28,8 @@ const IDLE_VACUUMS: u32 = if cfg!(tvar_loom) { 0 } else { 8 };
 /// What one scan found; kept for its allocations and for judging idleness.
 #[derive(Default)]
 pub(super) struct Pins {
-    threads: Vec<ThreadPin>,
+    /// Pins that keep by their word: threads' ones, and markers of snapshots that are being taken.
+    words: Vec<WordPin>,
     /// Sorted by version.
     kept: Vec<(u64, *const KeptRecord)>,
     /// Lowest version that any pin may need.
@@ -37,9 +38,9 @@ pub(super) struct Pins {
     idle: Option<Idle>,
 }
 
-struct ThreadPin {
-    holder: *const Member,
-    word: usize,
+/// A pin word in use, by its address.
+struct WordPin {
+    holder: *const AtomicU64,
     raw: u64,
     pinned: Pinned,
 }
@@ -50,7 +51,7 @@ struct Idle {
     vacuums: u32,
 }
 
-impl ThreadPin {
+impl WordPin {
     fn keeps(&self, versions: &std::ops::Range<u64>) -> bool {
         match self.pinned {
             Pinned::Nothing => false,
@@ -109,7 +110,7 @@ pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
             let versions = entry.kept_by();
             if versions.end <= pins.lowest || entry.is_void() {
                 free(entry, own, &mut slots);
-            } else if let Some(pin) = pins.threads.iter().find(|pin| pin.keeps(&versions)) {
+            } else if let Some(pin) = pins.words.iter().find(|pin| pin.keeps(&versions)) {
                 limbo.keep_for(pin, entry);
             } else if let Some(i) = pins.snapshot_in(&versions, &entry) {
                 match kept.iter_mut().find(|(k, _)| *k == i) {
@@ -149,11 +150,8 @@ impl Pins {
 }
 
 impl Limbo {
-    fn keep_for(&mut self, pin: &ThreadPin, entry: Retired) {
-        let found = self
-            .groups
-            .iter_mut()
-            .find(|g| std::ptr::eq(g.holder, pin.holder) && g.word == pin.word && g.pinned == pin.raw);
+    fn keep_for(&mut self, pin: &WordPin, entry: Retired) {
+        let found = self.groups.iter_mut().find(|g| std::ptr::eq(g.holder, pin.holder) && g.pinned == pin.raw);
         let values = usize::from(entry.has_value());
         match found {
             Some(group) => {
@@ -163,7 +161,6 @@ impl Limbo {
             }
             None => self.groups.push(Group {
                 holder: pin.holder,
-                word: pin.word,
                 pinned: pin.raw,
                 entries: vec![entry],
                 values,
@@ -177,22 +174,14 @@ impl Limbo {
 fn scan(store: &Store, me: &Member, pins: &mut Pins) {
     // ORDERING: for loom, stands for the SeqCst of the retiring swaps and of the loads below.
     model_fence();
-    pins.threads.clear();
+    pins.words.clear();
     pins.kept.clear();
     pins.lowest = u64::MAX;
     let mut idle = None;
     for member in store.members() {
         // The second word before the first: a pin that moves enters the first before it leaves the second (I5).
-        for word in [1, 0] {
-            // ORDERING: SeqCst: after the retiring swaps in the total order, partner: the marker in `pins::acquire`;
-            // Acquire for what was read under an ended pin, partner: the Release of `pins::release`.
-            let raw = member.words[word].load(Ordering::SeqCst);
-            let pinned = pins::decode(raw);
-            match pinned {
-                Pinned::Nothing => continue,
-                Pinned::Exactly(v) | Pinned::From(v) => pins.lowest = pins.lowest.min(v),
-            }
-            pins.threads.push(ThreadPin { holder: member, word, raw, pinned });
+        for word in [&member.words[1], &member.words[0]] {
+            pins.see(word, false);
         }
         // ORDERING: Relaxed: a hint.
         if idle.is_none() && !std::ptr::eq(member, me) && member.backlog.load(Ordering::Relaxed) > 0 {
@@ -201,17 +190,35 @@ fn scan(store: &Store, me: &Member, pins: &mut Pins) {
     }
     // The threads' words before the registry: a pin that is handed over enters the registry before it leaves the word.
     for record in store.kept_records() {
-        // ORDERING: SeqCst: as above.
-        if let Pinned::Exactly(v) | Pinned::From(v) = pins::decode(record.word.load(Ordering::SeqCst)) {
-            pins.lowest = pins.lowest.min(v);
-            pins.kept.push((v, record));
+        if let Some(version) = pins.see(&record.word, true) {
+            pins.kept.push((version, record));
         }
     }
     pins.kept.sort_unstable_by_key(|(v, _)| *v);
     pins.watch(idle);
 }
 
+fn load(word: &AtomicU64) -> u64 {
+    // ORDERING: SeqCst: after the retiring swaps in the total order, partner: the marker in `pins::acquire`; Acquire for
+    // what was read under an ended pin, partner: the Release of `pins::release`.
+    word.load(Ordering::SeqCst)
+}
+
 impl Pins {
+    /// Notes what a word pins; the version that a kept snapshot pins is returned instead. A snapshot that is being taken may pin any
+    /// version from its marker on, so it counts like a thread's word.
+    fn see(&mut self, word: &AtomicU64, kept: bool) -> Option<u64> {
+        let raw = load(word);
+        let pinned = pins::decode(raw);
+        let (Pinned::Exactly(v) | Pinned::From(v)) = pinned else { return None };
+        self.lowest = self.lowest.min(v);
+        if kept && pinned == Pinned::Exactly(v) {
+            return Some(v);
+        }
+        self.words.push(WordPin { holder: word, raw, pinned });
+        None
+    }
+
     /// Follows one record that has a backlog, to see whether its owner is idle.
     fn watch(&mut self, candidate: Option<&Member>) {
         self.idle = candidate.map(|member| {
@@ -245,10 +252,7 @@ fn adopt_idle(pins: &mut Pins, limbo: &mut Limbo) {
 fn recheck_groups(limbo: &mut Limbo, pins: &Pins) {
     let recent = &mut limbo.recent;
     limbo.groups.retain_mut(|group| {
-        let unchanged = pins
-            .threads
-            .iter()
-            .any(|pin| std::ptr::eq(pin.holder, group.holder) && pin.word == group.word && pin.raw == group.pinned);
+        let unchanged = pins.words.iter().any(|pin| std::ptr::eq(pin.holder, group.holder) && pin.raw == group.pinned);
         if !unchanged {
             recent.append(&mut group.entries);
         }
