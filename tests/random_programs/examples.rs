@@ -83,6 +83,21 @@ fn a_merge_read_in_an_undone_branch_is_a_merge_still() {
 }
 
 #[test]
+fn a_large_write_set_that_shrank_finds_what_is_written_next() {
+    // A set that has outgrown the linear search, and is undone to less.
+    let many: Vec<_> = (0..20).map(Name).collect();
+    let left = many.iter().map(|name| write(*name, 1)).chain([Stmt::Retry]).collect();
+    let right = many[..3].iter().flat_map(|name| [write(*name, 2), Stmt::Read(*name)]).collect();
+    let mut steps: Vec<_> = many.iter().map(|name| new(*name, 0)).collect();
+    steps.push(Step::Atomically(vec![Stmt::Nested(vec![Stmt::OrElse(left, right), Stmt::Abort(1)])]));
+    let program = Program(steps);
+    let seen = [saw(Name(0), 2), saw(Name(1), 2), saw(Name(2), 2), Event::Inner(Err(1)), Event::Ended(End::Committed)];
+    let heap = many.iter().map(|name| saw(*name, 0));
+    assert_eq!(oracle::run(&program).trace, seen.into_iter().chain(heap).collect::<Vec<_>>());
+    compare(&program).unwrap_or_else(|problem| panic!("{problem}\n{program}"));
+}
+
+#[test]
 fn snapshots_show_what_was_committed_when_they_were_taken() {
     // §1.2, §1.5: also one that is taken amid a transaction, and a variable that is younger than it.
     let kept = Kept(1);

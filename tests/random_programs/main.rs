@@ -4,6 +4,8 @@
 //!
 //! - `TVAR_PROGRAMS=1000000 cargo test --release --test random_programs` runs that many (10,000 otherwise).
 //! - `TVAR_SEED=42 cargo test --test random_programs` runs the one with this seed, and prints it.
+//! - `TVAR_TELL=1 cargo test --test random_programs -- --nocapture` names every seed before it runs, for a program that
+//!   takes the process down.
 
 mod compare;
 mod engine;
@@ -42,6 +44,7 @@ fn engines_and_oracle_agree() {
         }
         None => 1..=setting("TVAR_PROGRAMS").unwrap_or(10_000),
     };
+    let tell = env::var_os("TVAR_TELL").is_some();
     // A thread apart runs the programs, so that one that hangs can be told.
     static RUNNING: AtomicU64 = AtomicU64::new(0);
     let (done, all_done) = mpsc::channel();
@@ -49,6 +52,9 @@ fn engines_and_oracle_agree() {
         for seed in seeds {
             // ORDERING: a note for the report of a hang, and nothing else hangs on it.
             RUNNING.store(seed, Ordering::Relaxed);
+            if tell {
+                eprintln!("seed {seed}");
+            }
             if let Err(problem) = compare(&generate(seed)) {
                 return done.send(Err((seed, problem)));
             }
