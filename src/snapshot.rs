@@ -71,8 +71,8 @@ impl fmt::Debug for Snapshot {
 
 /// The variables that differ between two snapshots; from [`Snapshot::diff`].
 ///
-/// A variable differs if it was written in between, with another value if it is an inline primitive (an integer, float,
-/// `bool` or `char`) each time.
+/// A variable differs if a commit in between gave it a new value, even if a later one gave it the old one back. A write of the same
+/// bits to an integer of up to 64 bits, a float, a `bool` or a `char` gives no new value (§3.1); any other write does.
 #[derive(Clone)]
 pub struct Diff {
     store: Arc<Store>,

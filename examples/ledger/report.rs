@@ -1,5 +1,6 @@
 //! What the user sees: the progress bar, the bad lines and the closing tables.
 
+use std::cmp::Reverse;
 use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal, Write as _};
 use std::sync::atomic::Ordering;
@@ -139,20 +140,17 @@ impl Report<'_> {
         let mut accounts = Vec::new();
         let snapshot = self.book.snapshot();
         self.book.learn(&mut accounts);
-        let all = accounts.len();
-        accounts.sort_by(|a, b| {
-            let (left, right) = (snapshot.read(&a.balance), snapshot.read(&b.balance));
-            right.cmp(left).then_with(|| a.name.cmp(&b.name))
-        });
-        let title = format!("largest of {all} accounts");
+        let title = format!("largest of {} accounts", accounts.len());
+        let mut ranking: Vec<_> =
+            accounts.iter().map(|account| (Reverse(*snapshot.read(&account.balance)), account.name.as_str())).collect();
+        ranking.sort_unstable();
         let mut table = table([title.as_str(), "balance"]);
-        for account in accounts.iter().take(LARGEST) {
-            let mut name: String = account.name.chars().take(NAME_WIDTH).collect();
-            if name.len() < account.name.len() {
-                name.push('…');
+        for (Reverse(balance), name) in ranking.into_iter().take(LARGEST) {
+            let mut shown: String = name.chars().take(NAME_WIDTH).collect();
+            if shown.len() < name.len() {
+                shown.push('…');
             }
-            let balance = *snapshot.read(&account.balance);
-            table.add_row([name, Cents(balance.into()).to_string()]);
+            table.add_row([shown, Cents(balance.into()).to_string()]);
         }
         table
     }

@@ -16,6 +16,8 @@ mod node;
 mod pins;
 mod pool;
 mod reclaim;
+#[cfg(all(test, not(tvar_loom)))]
+mod tests;
 mod vacuum;
 mod value;
 mod workspace;
