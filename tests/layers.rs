@@ -256,9 +256,7 @@ fn imports(file: &str, tokens: &[Token]) -> Vec<Import> {
     for i in 0..tokens.len() {
         match text(i) {
             "mod" if text(i + 2) == "{" => {
-                let is_test = i >= 7 && (i - 7..i).map(text).eq(["#", "[", "cfg", "(", "test", ")", "]"])
-                    || text(i + 1) == "tests";
-                opening = Some((text(i + 1).to_owned(), is_test));
+                opening = Some((text(i + 1).to_owned(), is_for_tests(tokens, i)));
             }
             "{" => braces.push(opening.take()),
             "}" => {
@@ -352,16 +350,26 @@ fn grow(tokens: &[Token], mut i: usize, prefix: &mut Vec<String>, out: &mut Vec<
     i
 }
 
+/// Whether the `mod` at `i` has an attribute such as `#[cfg(test)]` right before it.
+fn is_for_tests(tokens: &[Token], i: usize) -> bool {
+    let Some(start) = tokens[..i].iter().rposition(|t| t.text == "#") else { return false };
+    let words: Vec<&str> = tokens[start..i].iter().map(|t| t.text.as_str()).collect();
+    let is_attribute = words.starts_with(&["#", "[", "cfg"]) && words.iter().filter(|w| **w == "]").count() == 1;
+    is_attribute
+        && words.last() == Some(&"]")
+        && words.contains(&"test")
+        && !words.windows(3).any(|w| w == ["not", "(", "test"])
+}
+
 /// Files that another file declares as `#[cfg(test)] mod name;`.
 fn files_of_test_modules(files: &[(String, String)]) -> Vec<String> {
     let mut out = Vec::new();
     for (path, text) in files {
         let tokens = tokens(text);
         let home = module_of_file(path).join("/");
-        for window in tokens.windows(10) {
-            let words: Vec<&str> = window.iter().map(|t| t.text.as_str()).collect();
-            if let ["#", "[", "cfg", "(", "test", ")", "]", "mod", name, ";"] = words[..] {
-                out.push(format!("{home}/{name}.rs").trim_start_matches('/').to_owned());
+        for i in 0..tokens.len().saturating_sub(2) {
+            if tokens[i].text == "mod" && tokens[i + 2].text == ";" && is_for_tests(&tokens, i) {
+                out.push(format!("{home}/{}.rs", tokens[i + 1].text).trim_start_matches('/').to_owned());
             }
         }
     }
@@ -461,9 +469,10 @@ fn the_platform_is_named_in_the_shim_alone() {
     allows("sync/mod.rs", "pub use std::sync::Arc; pub use loom::thread;");
     allows("tx.rs", "use std::time::Duration; use crate::sync::Arc;");
     allows("tx.rs", "#[cfg(test)] mod tests { use std::thread; }");
-    let test_file = ("tx.rs".to_owned(), "#[cfg(test)]\nmod checks;".to_owned());
-    assert_eq!(files_of_test_modules(&[test_file]), ["tx/checks.rs"]);
-    assert!(check("tx/checks.rs", "use std::thread;", true)[0].contains("no layer"));
+    refuses("tx.rs", "#[cfg(not(test))] mod real { use std::thread; }", "outside src/sync");
+    let declared = "mod a; #[cfg(test)]\nmod checks; #[cfg(all(test, not(tvar_loom)))] mod more; #[cfg(unix)] mod b;";
+    let test_files = files_of_test_modules(&[("store/mod.rs".to_owned(), declared.to_owned())]);
+    assert_eq!(test_files, ["store/checks.rs", "store/more.rs"]);
     assert!(check("store/checks.rs", "use std::thread;", true).is_empty());
 }
 

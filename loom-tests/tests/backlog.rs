@@ -14,10 +14,9 @@ fn reader(space: &tvar::Space, v: &TVar<Tracked>) -> loom::thread::JoinHandle<TV
     })
 }
 
-/// Two commits: one to notice the backlog, one to take it over.
-fn adopt(w: &TVar<i64>) {
-    w.update(|n| n + 1);
-    w.update(|n| n + 1);
+/// Commits that notice a backlog, take it over, and do the same for a second one.
+fn adopt(w: &TVar<i64>, commits: usize) {
+    (0..commits).for_each(|_| w.update(|n| n + 1));
 }
 
 #[test]
@@ -33,9 +32,9 @@ fn a_thread_that_has_gone() {
                 v
             }
         });
-        adopt(&w);
+        adopt(&w, 2);
         let handles = (reading.join().unwrap(), leaving.join().unwrap());
-        adopt(&w);
+        adopt(&w, 4);
         assert_eq!(values(), 1);
         drop(handles);
     });
@@ -55,11 +54,11 @@ fn a_thread_that_idles_between_two_commits() {
                 v
             }
         });
-        adopt(&w);
+        adopt(&w, 2);
         assert_eq!(kept.1.read(&v).get(), kept.0);
         drop(kept);
         let handle = idling.join().unwrap();
-        adopt(&w);
+        adopt(&w, 4);
         assert_eq!(values(), 1);
         drop(handle);
     });

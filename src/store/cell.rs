@@ -24,6 +24,8 @@ const WRITTEN: u32 = 2;
 const INLINE: u32 = 4;
 
 /// What does not depend on the type of the value.
+///
+/// Whoever holds a weak count only must not make a reference to the whole of it: the last handle takes `home` and `name` out.
 #[repr(C)]
 pub(super) struct CellHead {
     strong: AtomicU32,
@@ -257,7 +259,7 @@ impl RetiredInitial {
     pub(super) fn is_gone(&self) -> bool {
         // ORDERING: Relaxed: only says that there is nothing left to do.
         // SAFETY: the weak count keeps the cell allocated.
-        unsafe { self.head.as_ref() }.state.load(Ordering::Relaxed) & GONE != 0
+        unsafe { (*self.head.as_ptr()).state.load(Ordering::Relaxed) & GONE != 0 }
     }
 
     /// Drops the initial value unless the last handle has done it. Runs user code.
@@ -306,11 +308,11 @@ unsafe fn drop_strong(head: NonNull<CellHead>) {
 unsafe fn drop_weak(head: NonNull<CellHead>) {
     // ORDERING: Release: the end of the initial value comes before the end of the cell; partner: the fence below.
     // SAFETY: the caller's count keeps the cell.
-    if unsafe { head.as_ref() }.weak.fetch_sub(1, Ordering::Release) == 1 {
+    if unsafe { (*head.as_ptr()).weak.fetch_sub(1, Ordering::Release) } == 1 {
         // ORDERING: Acquire: partner: the Release above.
         fence(Ordering::Acquire);
         // SAFETY: the last count is gone.
-        unsafe { (head.as_ref().kind.free)(head.as_ptr()) };
+        unsafe { ((*head.as_ptr()).kind.free)(head.as_ptr()) };
     }
 }
 
@@ -320,8 +322,8 @@ unsafe fn drop_initial_once(head: NonNull<CellHead>) {
     // ORDERING: AcqRel: the one that sets GONE first drops the value; partner: itself, on another thread.
     // SAFETY: the caller's count keeps the cell; dropped once, since one caller sees the flag clear.
     unsafe {
-        if head.as_ref().state.fetch_or(GONE, Ordering::AcqRel) & GONE == 0 {
-            (head.as_ref().kind.drop_initial)(head.as_ptr());
+        if (*head.as_ptr()).state.fetch_or(GONE, Ordering::AcqRel) & GONE == 0 {
+            ((*head.as_ptr()).kind.drop_initial)(head.as_ptr());
         }
     }
 }
