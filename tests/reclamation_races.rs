@@ -155,3 +155,38 @@ fn s4_4_destructors_inside_a_turn_may_commit() {
         assert_eq!(space.stats().escalations, 1);
     }
 }
+
+/// A panic whose payload panics when it is dropped.
+struct Bomb(bool);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if self.0 {
+            std::panic::panic_any(Bomb(false));
+        }
+        assert!(std::thread::panicking() || self.0, "a payload that panics, too");
+    }
+}
+
+/// §2.8, §3.2: a panic in the end of a discarded value stays there, and so does one in the end of that panic's payload: the
+/// alternative is taken, and the thread knows that a transaction is running.
+#[test]
+fn s3_2_panics_in_discarded_values_stay_there() {
+    let space = Space::new();
+    let v = TVar::new_in(&space, 0);
+    let hidden = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let taken = space.atomically(|tx| {
+        tx.or_else(
+            |tx| {
+                tx.read(&v);
+                let _ = tx.retry::<()>();
+                Ok(Some(Bomb(true)))
+            },
+            |_| Ok(None),
+        )?;
+        Ok(std::panic::catch_unwind(|| TVar::new(1).load()).is_err())
+    });
+    std::panic::set_hook(hidden);
+    assert!(taken, "a call inside the transaction is still refused");
+}

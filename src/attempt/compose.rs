@@ -77,6 +77,10 @@ impl Attempt<'_> {
             Err(Abort(Reason::Error { error, issued })) => {
                 self.check_issued(issued);
                 part.undo();
+                if let Some(Recorded::Stop(_)) = recorded {
+                    // Swallowed before the abort: it still stands (§2.6).
+                    self.recorded.set(self.recorded.get().or(recorded));
+                }
                 Ok(Err(error))
             }
         }

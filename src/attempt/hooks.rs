@@ -55,17 +55,26 @@ impl Hooks {
 pub(super) fn discard<T>(given: T) {
     if std::mem::needs_drop::<T>() {
         outside_attempt(|| {
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(given)));
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(given))) {
+                forget(payload);
+            }
         });
     }
 }
 
+/// Forgets the payload of a panic that nobody gets: its own destructor may panic, and there is nobody left to tell.
+pub(super) fn forget(payload: Box<dyn Any + Send>) {
+    std::mem::forget(payload);
+}
+
 /// Runs hooks in order; all of them, even if one panics. Returns the first panic.
-pub(crate) fn run_all(hooks: Vec<Hook>) -> Option<Box<dyn Any + Send>> {
+pub(super) fn run_all(hooks: Vec<Hook>) -> Option<Box<dyn Any + Send>> {
     let mut first = None;
     for hook in hooks {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(hook)) {
-            first.get_or_insert(payload);
+        match catch_unwind(AssertUnwindSafe(hook)) {
+            Ok(()) => {}
+            Err(payload) if first.is_none() => first = Some(payload),
+            Err(payload) => forget(payload),
         }
     }
     first

@@ -66,6 +66,8 @@ where
             if counted {
                 return Outcome::Panicked(payload);
             }
+            // It did not happen on a value that counts; the payload's own destructor could panic too.
+            std::mem::forget(payload);
             continue;
         }
         match ws.publish(shared.registry.anyone()) {
@@ -106,13 +108,16 @@ fn announce(ws: &mut Workspace<'_>, shared: &Shared) {
     if !shared.registry.anyone() {
         return;
     }
-    match ws.unannounced() {
-        None => {}
+    let mut delivered = match ws.unannounced() {
+        None => true,
         Some(Journal::Unknown) => shared.registry.wake_all(),
         Some(Journal::Slots { len, slots }) => shared.registry.wake(&slots[..usize::from(len)]),
+    };
+    delivered &= shared.registry.wake(ws.changed());
+    // What was left to the holder of a bucket's lock may be late: then the next committer sees to it as well.
+    if delivered {
+        ws.set_announced();
     }
-    shared.registry.wake(ws.changed());
-    ws.set_announced();
 }
 
 /// Swaps the root for one with the same content: swaps that were prepared before a turn began fail (C4).

@@ -6,7 +6,7 @@
 use super::cell::RetiredInitial;
 use super::node::{Inner, Leaf, Root};
 use super::value::Header;
-use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Something that a commit replaced.
 pub(super) struct Retired {
@@ -77,6 +77,13 @@ pub(super) struct Group {
 pub(super) const PURGE_AT: usize = if cfg!(tvar_loom) { 4 } else { 1024 };
 
 impl Group {
+    /// Whether the pin is not what it was.
+    fn has_moved(&self) -> bool {
+        // ORDERING: Relaxed: only says that a vacuum may pay, which looks properly.
+        // SAFETY: pin words live as long as the store.
+        unsafe { &*self.holder }.load(Ordering::Relaxed) != self.pinned
+    }
+
     pub(super) fn purge_when_grown(&mut self) {
         if self.entries.len() >= self.purge_at {
             self.entries.retain(|entry| !entry.is_void());
@@ -93,7 +100,7 @@ pub(super) struct Limbo {
     pub(super) recent: Vec<Retired>,
     /// Looked at, and kept by a thread's pin.
     pub(super) groups: Vec<Group>,
-    /// How many entries in all have a value.
+    /// How many of the recent ones have a value.
     pub(super) values: usize,
 }
 
@@ -107,11 +114,17 @@ impl Limbo {
         self.recent.len() + self.groups.iter().map(|g| g.entries.len()).sum::<usize>()
     }
 
+    /// Whether values wait for nothing but a vacuum, as far as can be told without a scan.
+    pub(super) fn has_values(&self) -> bool {
+        self.values > 0 || self.groups.iter().any(|group| group.values > 0 && group.has_moved())
+    }
+
     /// Takes everything out of another limbo.
     pub(super) fn absorb(&mut self, mut other: Limbo) {
         self.values += other.values;
         self.recent.append(&mut other.recent);
         for group in &mut other.groups {
+            self.values += group.values;
             self.recent.append(&mut group.entries);
         }
     }

@@ -356,15 +356,36 @@ pub(super) fn attempt_root(store: &Store) -> Option<*const Root> {
 
 /// Runs destructors as if no transaction were running: they may start their own.
 pub(crate) fn outside_attempt(f: impl FnOnce()) {
-    STATE.with(|state| {
-        let (running, store, root) = (state.running.take(), state.attempt_store.take(), state.attempt_root.get());
-        state.suspended.set(state.suspended.get() + u32::from(running.is_some()));
-        f();
-        state.suspended.set(state.suspended.get() - u32::from(running.is_some()));
-        state.running.set(running);
-        state.attempt_store.set(store);
-        state.attempt_root.set(root);
-    });
+    let _suspended = Suspended::begin();
+    f();
+}
+
+/// The attempt of this thread, put aside; goes on when dropped.
+struct Suspended {
+    running: Option<CallSite>,
+    store: u64,
+    root: *const Root,
+}
+
+impl Suspended {
+    fn begin() -> Suspended {
+        STATE.with(|state| {
+            let running = state.running.take();
+            state.suspended.set(state.suspended.get() + u32::from(running.is_some()));
+            Suspended { running, store: state.attempt_store.take(), root: state.attempt_root.get() }
+        })
+    }
+}
+
+impl Drop for Suspended {
+    fn drop(&mut self) {
+        STATE.with(|state| {
+            state.suspended.set(state.suspended.get() - u32::from(self.running.is_some()));
+            state.running.set(self.running);
+            state.attempt_store.set(self.store);
+            state.attempt_root.set(self.root);
+        });
+    }
 }
 
 fn suspended_or_running() -> bool {

@@ -65,7 +65,7 @@ impl WordPin {
 ///
 /// A value waits for no batch (§1.7); nodes and slots do.
 pub(super) fn due(store: &Store, own: &Own, limbo: &Limbo) -> bool {
-    limbo.values > 0
+    limbo.has_values()
         || own.freed_boxed
         || own.freed.len() >= SLOT_BATCH
         || limbo.recent.len() >= BATCH + BATCH_PER_MEMBER * store.member_count()
@@ -132,7 +132,7 @@ pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
             break;
         }
     }
-    limbo.values = limbo.groups.iter().map(|group| group.values).sum();
+    limbo.values = 0;
     own.pins = pins;
     // SAFETY: as promised to this function.
     unsafe { release_slots(store, member, slots) };

@@ -63,33 +63,35 @@ impl Bucket {
         loop {
             // ORDERING: SeqCst fence: the unlocking comes before the look at the note; partner: the fence in `wake`.
             fence(Ordering::SeqCst);
-            // ORDERING: Relaxed: ordered by the fence; the waiters look at the root themselves.
+            // ORDERING: Relaxed: ordered by the fence; the exchange below synchronises.
             if !self.owed.load(Ordering::Relaxed) {
                 return;
             }
             let Some(list) = self.list.try_lock() else { return };
-            // ORDERING: Relaxed: cleared under the lock, before the waiters are collected.
-            self.owed.store(false, Ordering::Relaxed);
+            // ORDERING: AcqRel: what the committers whose notes this clears have published comes before the waiters' look at the
+            // root; partner: the swap in `wake`.
+            self.owed.swap(false, Ordering::AcqRel);
             let all: Vec<_> = list.iter().map(|waiter| waiter.latch.clone()).collect();
             drop(list);
             all.iter().for_each(|latch| latch.open());
         }
     }
 
-    /// Opens the latches of the waiters that `pick` chooses, or has somebody else open them all.
-    fn wake(&self, pick: impl Fn(&Waiter) -> bool) {
+    /// Opens the latches of the waiters that `pick` chooses, or has somebody else open them all (`false`).
+    fn wake(&self, pick: impl Fn(&Waiter) -> bool) -> bool {
         let list = self.list.try_lock().or_else(|| {
-            // ORDERING: Relaxed: ordered by the fence.
-            self.owed.store(true, Ordering::Relaxed);
+            // ORDERING: AcqRel: partner: the swap in `unlock`.
+            self.owed.swap(true, Ordering::AcqRel);
             // ORDERING: SeqCst fence: the note comes before the second try; partner: the fence in `unlock`. Either the try
             // succeeds, or the holder sees the note.
             fence(Ordering::SeqCst);
             self.list.try_lock()
         });
-        let Some(list) = list else { return };
+        let Some(list) = list else { return false };
         let picked: Vec<_> = list.iter().filter(|waiter| pick(waiter)).map(|waiter| waiter.latch.clone()).collect();
         self.unlock(list);
         picked.iter().for_each(|latch| latch.open());
+        true
     }
 }
 
@@ -129,24 +131,28 @@ impl Registry {
         self.parked.0.load(Ordering::SeqCst) > 0
     }
 
-    /// Wakes whoever waits for one of these slots.
+    /// Wakes whoever waits for one of these slots; `false` if some of that was left to others.
     #[cold]
-    pub(crate) fn wake(&self, slots: &[u32]) {
+    pub(crate) fn wake(&self, slots: &[u32]) -> bool {
+        let mut delivered = true;
         for &slot in slots {
             let bucket = self.bucket(slot);
             // ORDERING: SeqCst: as `anyone`.
             if bucket.waiting.load(Ordering::SeqCst) > 0 {
-                bucket.wake(|waiter| waiter.slot == slot);
+                delivered &= bucket.wake(|waiter| waiter.slot == slot);
             }
         }
+        delivered
     }
 
-    /// Wakes everybody, when it is not known for whom a wake-up is owed.
+    /// Wakes everybody, when it is not known for whom a wake-up is owed; `false` as for [`Registry::wake`].
     #[cold]
-    pub(crate) fn wake_all(&self) {
+    pub(crate) fn wake_all(&self) -> bool {
+        let mut delivered = true;
         for bucket in self.buckets.get().into_iter().flatten() {
-            bucket.wake(|_| true);
+            delivered &= bucket.wake(|_| true);
         }
+        delivered
     }
 
     /// Calls that wait.
