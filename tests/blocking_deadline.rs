@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use blocking_common::{FAR, PATIENCE, Waiter, elsewhere, eventually, join, strike_at};
+use blocking_common::{FAR, PATIENCE, Waiter, elsewhere, eventually, guarded, join, strike_at};
 use tvar::hooks::Point;
 use tvar::{Space, Stm, TVar, TryError, Tx, TxError, TxOptions, atomically};
 
@@ -18,32 +18,34 @@ const SOON: Duration = Duration::from_millis(15);
 /// §3.5: `retry_for` and `retry_until` return `Ok` once their deadline is past.
 #[test]
 fn after_the_deadline_retry_for_returns() {
-    let space = Space::new();
-    let v = TVar::new_in(&space, 0i64);
-    let start = Instant::now();
-    let wait = |how: &dyn Fn(&Tx<'_>) -> Stm<()>| {
-        let slept = space.stats().parked;
-        let mut runs = 0;
-        let late = space.atomically(|tx| {
-            runs += 1;
-            if *tx.read(&v) != 0 {
-                return Ok(false);
-            }
-            how(tx)?;
-            Ok(true)
-        });
-        // One run before each sleep, and one at the end.
-        assert_eq!(runs, 1 + space.stats().parked - slept);
-        (late, runs)
-    };
-    let (late, runs) = wait(&|tx| tx.retry_for(SOON));
-    assert!(late && runs <= 2, "{runs}");
-    let later = Instant::now() + SOON;
-    let (late, runs) = wait(&|tx| tx.retry_until(later));
-    assert!(late && runs <= 2, "{runs}");
-    assert_eq!(wait(&|tx| tx.retry_for(Duration::ZERO)), (true, 1));
-    assert_eq!(wait(&|tx| tx.retry_until(start)), (true, 1));
-    assert_eq!((space.waiters(), v.waiters()), (0, 0));
+    guarded(|| {
+        let space = Space::new();
+        let v = TVar::new_in(&space, 0i64);
+        let start = Instant::now();
+        let wait = |how: &dyn Fn(&Tx<'_>) -> Stm<()>| {
+            let slept = space.stats().parked;
+            let mut runs = 0;
+            let late = space.atomically(|tx| {
+                runs += 1;
+                if *tx.read(&v) != 0 {
+                    return Ok(false);
+                }
+                how(tx)?;
+                Ok(true)
+            });
+            // One run before each sleep, and one at the end.
+            assert_eq!(runs, 1 + space.stats().parked - slept);
+            (late, runs)
+        };
+        let (late, runs) = wait(&|tx| tx.retry_for(SOON));
+        assert!(late && runs <= 2, "{runs}");
+        let later = Instant::now() + SOON;
+        let (late, runs) = wait(&|tx| tx.retry_until(later));
+        assert!(late && runs <= 2, "{runs}");
+        assert_eq!(wait(&|tx| tx.retry_for(Duration::ZERO)), (true, 1));
+        assert_eq!(wait(&|tx| tx.retry_until(start)), (true, 1));
+        assert_eq!((space.waiters(), v.waiters()), (0, 0));
+    });
 }
 
 /// §3.5: before it they are a retry, that a commit ends.
@@ -116,56 +118,62 @@ fn the_earliest_deadline_wakes() {
 /// §3.5: a side with no deadline does not stretch that of another.
 #[test]
 fn a_deadline_beside_a_plain_retry() {
-    let space = Space::new();
-    let v = TVar::new_in(&space, 0i64);
-    let late = elsewhere(move || {
-        space.atomically(|tx| {
-            tx.or_else(
-                |tx| {
-                    tx.check(*tx.read(&v) != 0)?;
-                    Ok(false)
-                },
-                |tx| {
-                    tx.retry_for(SOON)?;
-                    Ok(true)
-                },
-            )
-        })
+    guarded(|| {
+        let space = Space::new();
+        let v = TVar::new_in(&space, 0i64);
+        let late = elsewhere(move || {
+            space.atomically(|tx| {
+                tx.or_else(
+                    |tx| {
+                        tx.check(*tx.read(&v) != 0)?;
+                        Ok(false)
+                    },
+                    |tx| {
+                        tx.retry_for(SOON)?;
+                        Ok(true)
+                    },
+                )
+            })
+        });
+        assert!(late);
     });
-    assert!(late);
 }
 
 /// §3.5: with options the time counts from the beginning of the call, not from the `retry_for`.
 #[test]
 fn the_time_of_the_closure_counts() {
-    let space = Space::new();
-    let v = TVar::new_in(&space, 0i64);
-    let mut runs = 0;
-    let result = TxOptions::new().space(&space).run(|tx| {
-        runs += 1;
-        tx.read(&v);
-        thread::sleep(SOON * 2);
-        tx.retry_for(SOON)
+    guarded(|| {
+        let space = Space::new();
+        let v = TVar::new_in(&space, 0i64);
+        let mut runs = 0;
+        let result = TxOptions::new().space(&space).run(|tx| {
+            runs += 1;
+            tx.read(&v);
+            thread::sleep(SOON * 2);
+            tx.retry_for(SOON)
+        });
+        assert_eq!((result, runs), (Ok(()), 1));
     });
-    assert_eq!((result, runs), (Ok(()), 1));
 }
 
 /// §3.5: in any call, the time of a run counts for the next one.
 #[test]
 fn the_time_of_earlier_runs_counts() {
-    let space = Space::new();
-    let v = TVar::new_in(&space, 0i64);
-    let mut runs = 0;
-    space.atomically(|tx| {
-        runs += 1;
-        if runs == 1 {
-            tx.read(&v);
-            tx.retry_for(SOON)?;
-        }
-        // Two deadlines, one after the other: the second one is past when the first one is.
-        tx.retry_for(SOON)
+    guarded(|| {
+        let space = Space::new();
+        let v = TVar::new_in(&space, 0i64);
+        let mut runs = 0;
+        space.atomically(|tx| {
+            runs += 1;
+            if runs == 1 {
+                tx.read(&v);
+                tx.retry_for(SOON)?;
+            }
+            // Two deadlines, one after the other: the second one is past when the first one is.
+            tx.retry_for(SOON)
+        });
+        assert!(runs <= 2, "{runs} runs");
     });
-    assert!(runs <= 2, "{runs} runs");
 }
 
 /// A thread that changes `v` again and again until told to stop.
@@ -233,68 +241,74 @@ fn a_timeout_covers_woken_re_runs() {
 /// §3.5: what a timeout reports after one wait; its writes are undone, its rollback hooks ran once.
 #[test]
 fn a_timeout_is_a_typed_error() {
-    let space = Space::new();
-    let gate = TVar::new_in(&space, 0i64);
-    let out = TVar::new_in(&space, 0i64);
-    let rollbacks = Rc::new(Cell::new(0));
-    let options = TxOptions::new().space(&space).timeout(SOON).label("checkout");
-    let mut runs = 0;
-    let result: Result<(), TxError> = options.run(|tx| {
-        runs += 1;
-        let rollbacks = rollbacks.clone();
-        tx.on_rollback(move || rollbacks.set(rollbacks.get() + 1));
-        tx.on_commit(|| panic!("committed"));
-        tx.write(&out, 1);
-        tx.check(*tx.read(&gate) != 0)
+    guarded(|| {
+        let space = Space::new();
+        let gate = TVar::new_in(&space, 0i64);
+        let out = TVar::new_in(&space, 0i64);
+        let rollbacks = Rc::new(Cell::new(0));
+        let options = TxOptions::new().space(&space).timeout(SOON).label("checkout");
+        let mut runs = 0;
+        let result: Result<(), TxError> = options.run(|tx| {
+            runs += 1;
+            let rollbacks = rollbacks.clone();
+            tx.on_rollback(move || rollbacks.set(rollbacks.get() + 1));
+            tx.on_commit(|| panic!("committed"));
+            tx.write(&out, 1);
+            tx.check(*tx.read(&gate) != 0)
+        });
+        let error = result.unwrap_err();
+        assert_eq!((runs, rollbacks.get(), out.load()), (1, 1, 0));
+        assert_eq!(error.label(), Some("checkout"));
+        assert_eq!((error.attempts(), error.lost_to()), (1, None));
+        assert!(error.to_string().contains("checkout"), "{error}");
+        let slept = space.stats().parked;
+        assert!(matches!(&error, TxError::TimedOut { waits, .. } if *waits == slept));
+        assert_eq!(error, error.clone());
+        assert_eq!((space.waiters(), gate.waiters()), (0, 0));
+        // The same options serve again: their time begins with each call.
+        gate.store(1);
+        let second = options.run(|tx| {
+            tx.write(&out, 2);
+            tx.check(*tx.read(&gate) != 0)
+        });
+        assert_eq!((second, out.load()), (Ok(()), 2));
     });
-    let error = result.unwrap_err();
-    assert_eq!((runs, rollbacks.get(), out.load()), (1, 1, 0));
-    assert_eq!(error.label(), Some("checkout"));
-    assert_eq!((error.attempts(), error.lost_to()), (1, None));
-    assert!(error.to_string().contains("checkout"), "{error}");
-    let slept = space.stats().parked;
-    assert!(matches!(&error, TxError::TimedOut { waits, .. } if *waits == slept));
-    assert_eq!(error, error.clone());
-    assert_eq!((space.waiters(), gate.waiters()), (0, 0));
-    // The same options serve again: their time begins with each call.
-    gate.store(1);
-    let second = options.run(|tx| {
-        tx.write(&out, 2);
-        tx.check(*tx.read(&gate) != 0)
-    });
-    assert_eq!((second, out.load()), (Ok(()), 2));
 }
 
 /// §3.5: the same through `try_run` and the macro.
 #[test]
 fn a_timeout_of_the_other_forms() {
-    let space = Space::new();
-    let gate = TVar::new_in(&space, 0i64);
-    let options = TxOptions::new().space(&space).timeout(SOON);
-    let result: Result<(), TryError<String>> = options.try_run(|tx| Ok(tx.check(*tx.read(&gate) != 0)?));
-    assert!(matches!(result, Err(TryError::Failed(TxError::TimedOut { .. }))));
-    let result: Result<(), TxError> = atomically!(space = &space, timeout = SOON, label = "short";
+    guarded(|| {
+        let space = Space::new();
+        let gate = TVar::new_in(&space, 0i64);
+        let options = TxOptions::new().space(&space).timeout(SOON);
+        let result: Result<(), TryError<String>> = options.try_run(|tx| Ok(tx.check(*tx.read(&gate) != 0)?));
+        assert!(matches!(result, Err(TryError::Failed(TxError::TimedOut { .. }))));
+        let result: Result<(), TxError> = atomically!(space = &space, timeout = SOON, label = "short";
         |tx| { tx.check(*tx.read(&gate) != 0)? });
-    assert!(result.is_err_and(|e| e.is_timeout() && e.label() == Some("short")));
-    let aborted: Result<(), TryError<String>> = options.try_run(|tx| tx.abort(format!("gate {}", tx.read(&gate))));
-    assert!(matches!(aborted, Err(TryError::Aborted(text)) if text == "gate 0"));
+        assert!(result.is_err_and(|e| e.is_timeout() && e.label() == Some("short")));
+        let aborted: Result<(), TryError<String>> = options.try_run(|tx| tx.abort(format!("gate {}", tx.read(&gate))));
+        assert!(matches!(aborted, Err(TryError::Aborted(text)) if text == "gate 0"));
+    });
 }
 
 /// §3.5: the earlier one of the call's timeout and a deadline inside decides.
 #[test]
 fn timeout_against_retry_for() {
-    let space = Space::new();
-    let v = TVar::new_in(&space, 0i64);
-    let run = |timeout, inside| {
-        let options = TxOptions::new().space(&space).timeout(timeout);
-        options.run(|tx| {
-            tx.read(&v);
-            tx.retry_for(inside)
-        })
-    };
-    assert!(run(SOON, FAR).is_err_and(|e| e.is_timeout()));
-    assert_eq!(run(FAR, SOON), Ok(()));
-    assert_eq!(v.waiters(), 0);
+    guarded(|| {
+        let space = Space::new();
+        let v = TVar::new_in(&space, 0i64);
+        let run = |timeout, inside| {
+            let options = TxOptions::new().space(&space).timeout(timeout);
+            options.run(|tx| {
+                tx.read(&v);
+                tx.retry_for(inside)
+            })
+        };
+        assert!(run(SOON, FAR).is_err_and(|e| e.is_timeout()));
+        assert_eq!(run(FAR, SOON), Ok(()));
+        assert_eq!(v.waiters(), 0);
+    });
 }
 
 /// §3.5: a timeout covers conflict re-runs, and tells against which variable they lost.

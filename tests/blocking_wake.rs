@@ -2,7 +2,7 @@
 
 mod blocking_common;
 
-use blocking_common::{Waiter, elsewhere, eventually};
+use blocking_common::{Waiter, elsewhere, eventually, guarded};
 use tvar::{Space, TVar};
 
 /// A call asleep until `v` is not zero.
@@ -18,85 +18,87 @@ fn until_nonzero(space: &Space, v: &TVar<i64>) -> Waiter<i64> {
 /// §3.1, §3.7: a commit wakes, by whatever means it writes; nothing is left of the waiter.
 #[test]
 fn every_way_of_writing_wakes() {
-    type Write = fn(&Space, &TVar<i64>);
-    let ways: [(&str, Write); 11] = [
-        ("write", |s, v| {
-            s.atomically(|tx| {
-                tx.write(v, 7);
-                Ok(())
-            });
-        }),
-        ("modify", |s, v| {
-            s.atomically(|tx| {
-                tx.modify(v, |x| x + 7);
-                Ok(())
-            });
-        }),
-        ("replace", |s, v| {
-            s.atomically(|tx| {
-                tx.replace(v, 7);
-                Ok(())
-            });
-        }),
-        ("write_if_changed", |s, v| {
-            s.atomically(|tx| {
-                assert!(tx.write_if_changed(v, 7));
-                Ok(())
-            });
-        }),
-        ("merge", |s, v| {
-            s.atomically(|tx| {
-                tx.merge(v, |x| x + 7);
-                Ok(())
-            });
-        }),
-        ("nested", |s, v| {
-            s.atomically(|tx| {
-                let inner: Result<(), std::fmt::Error> = tx.nested(|tx| {
+    guarded(|| {
+        type Write = fn(&Space, &TVar<i64>);
+        let ways: [(&str, Write); 11] = [
+            ("write", |s, v| {
+                s.atomically(|tx| {
                     tx.write(v, 7);
                     Ok(())
-                })?;
-                assert!(inner.is_ok());
-                Ok(())
-            });
-        }),
-        ("left", |s, v| {
-            s.atomically(|tx| {
-                let left = |tx: &tvar::Tx<'_>| {
-                    tx.write(v, 7);
+                });
+            }),
+            ("modify", |s, v| {
+                s.atomically(|tx| {
+                    tx.modify(v, |x| x + 7);
                     Ok(())
-                };
-                tx.or_else(left, |_| Ok(()))
-            });
-        }),
-        ("right", |s, v| {
-            s.atomically(|tx| {
-                let right = |tx: &tvar::Tx<'_>| {
-                    tx.write(v, 7);
+                });
+            }),
+            ("replace", |s, v| {
+                s.atomically(|tx| {
+                    tx.replace(v, 7);
                     Ok(())
-                };
-                tx.or_else(|tx| tx.retry(), right)
-            });
-        }),
-        ("store", |_, v| v.store(7)),
-        ("update", |_, v| {
-            v.update(|x| x + 7);
-        }),
-        ("elsewhere", |_, v| {
-            let v = v.clone();
-            elsewhere(move || v.store(7));
-        }),
-    ];
-    for (way, write) in ways {
-        let space = Space::new();
-        let v = TVar::new_in(&space, 0);
-        let waiter = until_nonzero(&space, &v);
-        assert_eq!(waiter.runs(), 1, "{way}");
-        assert_eq!((space.waiters(), v.waiters()), (1, 1), "{way}");
-        write(&space, &v);
-        assert_eq!(waiter.finish(way), (7, 2), "{way}");
-        assert_eq!((space.waiters(), v.waiters()), (0, 0), "{way}");
-    }
+                });
+            }),
+            ("write_if_changed", |s, v| {
+                s.atomically(|tx| {
+                    assert!(tx.write_if_changed(v, 7));
+                    Ok(())
+                });
+            }),
+            ("merge", |s, v| {
+                s.atomically(|tx| {
+                    tx.merge(v, |x| x + 7);
+                    Ok(())
+                });
+            }),
+            ("nested", |s, v| {
+                s.atomically(|tx| {
+                    let inner: Result<(), std::fmt::Error> = tx.nested(|tx| {
+                        tx.write(v, 7);
+                        Ok(())
+                    })?;
+                    assert!(inner.is_ok());
+                    Ok(())
+                });
+            }),
+            ("left", |s, v| {
+                s.atomically(|tx| {
+                    let left = |tx: &tvar::Tx<'_>| {
+                        tx.write(v, 7);
+                        Ok(())
+                    };
+                    tx.or_else(left, |_| Ok(()))
+                });
+            }),
+            ("right", |s, v| {
+                s.atomically(|tx| {
+                    let right = |tx: &tvar::Tx<'_>| {
+                        tx.write(v, 7);
+                        Ok(())
+                    };
+                    tx.or_else(|tx| tx.retry(), right)
+                });
+            }),
+            ("store", |_, v| v.store(7)),
+            ("update", |_, v| {
+                v.update(|x| x + 7);
+            }),
+            ("elsewhere", |_, v| {
+                let v = v.clone();
+                elsewhere(move || v.store(7));
+            }),
+        ];
+        for (way, write) in ways {
+            let space = Space::new();
+            let v = TVar::new_in(&space, 0);
+            let waiter = until_nonzero(&space, &v);
+            assert_eq!(waiter.runs(), 1, "{way}");
+            assert_eq!((space.waiters(), v.waiters()), (1, 1), "{way}");
+            write(&space, &v);
+            assert_eq!(waiter.finish(way), (7, 2), "{way}");
+            assert_eq!((space.waiters(), v.waiters()), (0, 0), "{way}");
+        }
+    });
 }
 
 /// §3.1: a write of `()` counts as a change.

@@ -204,7 +204,9 @@ fn a_large_transaction_gets_its_turn() {
 /// §4.4: no back-off policy loses an update.
 #[test]
 fn every_backoff_policy_counts_right() {
-    for backoff in [Backoff::None, Backoff::default()] {
+    let jittered = |min_spins, max_spins| Backoff::Jittered { min_spins, max_spins };
+    let odd = [jittered(0, 0), jittered(1000, 1), jittered(1, 4096)];
+    for backoff in [Backoff::None, Backoff::default()].into_iter().chain(odd) {
         for threshold in [2, u64::MAX] {
             let space = Space::new();
             let hot = TVar::new_in(&space, 0u64);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use blocking_common::{elsewhere, eventually, join, panic_message, strike_at};
+use blocking_common::{elsewhere, eventually, guarded, join, panic_message, strike_at};
 use tvar::hooks::Point;
 use tvar::{Isolation, Space, TVar, TxError, TxOptions};
 
@@ -35,103 +35,113 @@ fn always_losing(options: TxOptions, space: &Space, hot: &TVar<u64>) -> (Result<
 /// §4.4: `max_attempts` bounds the runs, and its error tells how often and against what.
 #[test]
 fn max_attempts_bounds_the_runs() {
-    let space = Space::new();
-    let hot = TVar::named_in(&space, "stock", 0u64);
-    for limit in [1, 2, 3, 10] {
-        let options = TxOptions::new().max_attempts(limit).label("sale");
-        let (result, runs) = always_losing(options, &space, &hot);
-        assert_eq!(runs, limit);
-        let error = result.unwrap_err();
-        assert!(!error.is_timeout());
-        assert_eq!((error.attempts(), error.label()), (limit, Some("sale")));
-        assert_eq!(error.lost_to(), Some("stock"));
-        let text = error.to_string();
-        assert!(text.contains("stock") && text.contains("sale"), "{text}");
-        assert!(text.contains(&limit.to_string()), "{text}");
-        assert!(matches!(error, TxError::TooManyAttempts { .. }));
-    }
+    guarded(|| {
+        let space = Space::new();
+        let hot = TVar::named_in(&space, "stock", 0u64);
+        for limit in [1, 2, 3, 10] {
+            let options = TxOptions::new().max_attempts(limit).label("sale");
+            let (result, runs) = always_losing(options, &space, &hot);
+            assert_eq!(runs, limit);
+            let error = result.unwrap_err();
+            assert!(!error.is_timeout());
+            assert_eq!((error.attempts(), error.label()), (limit, Some("sale")));
+            assert_eq!(error.lost_to(), Some("stock"));
+            let text = error.to_string();
+            assert!(text.contains("stock") && text.contains("sale"), "{text}");
+            assert!(text.contains(&limit.to_string()), "{text}");
+            assert!(matches!(error, TxError::TooManyAttempts { .. }));
+        }
+    });
 }
 
 /// §4.4: an unnamed variable is told by its slot.
 #[test]
 fn an_unnamed_variable_in_the_error() {
-    let space = Space::new();
-    let hot = TVar::new_in(&space, 0u64);
-    let (result, _) = always_losing(TxOptions::new().max_attempts(2), &space, &hot);
-    let error = result.unwrap_err();
-    let lost_to = error.lost_to().unwrap();
-    assert!(lost_to.starts_with("variable #"), "{lost_to}");
-    assert_eq!(error.label(), None);
+    guarded(|| {
+        let space = Space::new();
+        let hot = TVar::new_in(&space, 0u64);
+        let (result, _) = always_losing(TxOptions::new().max_attempts(2), &space, &hot);
+        let error = result.unwrap_err();
+        let lost_to = error.lost_to().unwrap();
+        assert!(lost_to.starts_with("variable #"), "{lost_to}");
+        assert_eq!(error.label(), None);
+    });
 }
 
 /// §4.4, §2.2: under snapshot isolation a lost write counts and is named.
 #[test]
 fn max_attempts_under_snapshot_isolation() {
-    let space = Space::new();
-    let hot = TVar::named_in(&space, "blind", 0u64);
-    let adversary = hot.clone();
-    let hook = strike_at(Point::Validate, u64::MAX, move || {
-        adversary.update(|x| x + 1);
+    guarded(|| {
+        let space = Space::new();
+        let hot = TVar::named_in(&space, "blind", 0u64);
+        let adversary = hot.clone();
+        let hook = strike_at(Point::Validate, u64::MAX, move || {
+            adversary.update(|x| x + 1);
+        });
+        let mut runs = 0;
+        let result =
+            TxOptions::new().space(&space).isolation(Isolation::Snapshot).max_attempts(4).escalate_after(u64::MAX).run(
+                |tx| {
+                    runs += 1;
+                    tx.write(&hot, 1000);
+                    Ok(())
+                },
+            );
+        drop(hook);
+        let error = result.unwrap_err();
+        assert_eq!((error.attempts(), error.lost_to(), runs), (4, Some("blind"), 4));
+        assert!(hot.load() < 1000);
     });
-    let mut runs = 0;
-    let result =
-        TxOptions::new().space(&space).isolation(Isolation::Snapshot).max_attempts(4).escalate_after(u64::MAX).run(
-            |tx| {
-                runs += 1;
-                tx.write(&hot, 1000);
-                Ok(())
-            },
-        );
-    drop(hook);
-    let error = result.unwrap_err();
-    assert_eq!((error.attempts(), error.lost_to(), runs), (4, Some("blind"), 4));
-    assert!(hot.load() < 1000);
 }
 
 /// §4.4, §7.1: each of the lost attempts ran its rollback hook, the last one too.
 #[test]
 fn lost_attempts_run_their_hooks() {
-    let space = Space::new();
-    let hot = TVar::new_in(&space, 0u64);
-    let adversary = hot.clone();
-    let hook = strike_at(Point::Validate, u64::MAX, move || {
-        adversary.update(|x| x + 1);
+    guarded(|| {
+        let space = Space::new();
+        let hot = TVar::new_in(&space, 0u64);
+        let adversary = hot.clone();
+        let hook = strike_at(Point::Validate, u64::MAX, move || {
+            adversary.update(|x| x + 1);
+        });
+        let rollbacks = Rc::new(Cell::new(0));
+        let result = TxOptions::new().space(&space).max_attempts(5).escalate_after(u64::MAX).run(|tx| {
+            let rollbacks = rollbacks.clone();
+            tx.on_rollback(move || rollbacks.set(rollbacks.get() + 1));
+            tx.on_commit(|| panic!("committed"));
+            tx.modify(&hot, |x| x + 1000);
+            Ok(())
+        });
+        drop(hook);
+        assert!(result.is_err());
+        assert_eq!(rollbacks.get(), 5);
+        assert!(hot.load() < 1000);
     });
-    let rollbacks = Rc::new(Cell::new(0));
-    let result = TxOptions::new().space(&space).max_attempts(5).escalate_after(u64::MAX).run(|tx| {
-        let rollbacks = rollbacks.clone();
-        tx.on_rollback(move || rollbacks.set(rollbacks.get() + 1));
-        tx.on_commit(|| panic!("committed"));
-        tx.modify(&hot, |x| x + 1000);
-        Ok(())
-    });
-    drop(hook);
-    assert!(result.is_err());
-    assert_eq!(rollbacks.get(), 5);
-    assert!(hot.load() < 1000);
 }
 
 /// §4.4: the last permitted attempt may commit.
 #[test]
 fn the_last_attempt_counts() {
-    for losses in 0..4 {
-        let space = Space::new();
-        let hot = TVar::new_in(&space, 0u64);
-        let out = TVar::new_in(&space, 0u64);
-        let adversary = hot.clone();
-        let mut runs = 0;
-        let result = TxOptions::new().space(&space).max_attempts(4).run(|tx| {
-            runs += 1;
-            let x = *tx.read(&hot);
-            if tx.attempt() <= losses {
-                let adversary = adversary.clone();
-                elsewhere(move || adversary.update(|x| x + 1));
-            }
-            tx.write(&out, x + 100);
-            Ok(())
-        });
-        assert_eq!((result, runs, out.load()), (Ok(()), losses + 1, losses + 100));
-    }
+    guarded(|| {
+        for losses in 0..4 {
+            let space = Space::new();
+            let hot = TVar::new_in(&space, 0u64);
+            let out = TVar::new_in(&space, 0u64);
+            let adversary = hot.clone();
+            let mut runs = 0;
+            let result = TxOptions::new().space(&space).max_attempts(4).run(|tx| {
+                runs += 1;
+                let x = *tx.read(&hot);
+                if tx.attempt() <= losses {
+                    let adversary = adversary.clone();
+                    elsewhere(move || adversary.update(|x| x + 1));
+                }
+                tx.write(&out, x + 100);
+                Ok(())
+            });
+            assert_eq!((result, runs, out.load()), (Ok(()), losses + 1, losses + 100));
+        }
+    });
 }
 
 /// §4.4, §8: `max_attempts(0)` is a mistake.
@@ -198,16 +208,18 @@ fn conflicts_among_woken_re_runs_count() {
 /// §4.4, §2.10: a run that ends in `refresh` is an attempt.
 #[test]
 fn refreshes_are_attempts() {
-    let space = Space::new();
-    let hot = TVar::named_in(&space, "hot", 0i64);
-    let mut runs = 0;
-    let result: Result<(), _> = TxOptions::new().space(&space).max_attempts(3).run(|tx| {
-        runs += 1;
-        tx.read(&hot);
-        let adversary = hot.clone();
-        elsewhere(move || adversary.update(|x| x + 1));
-        tx.refresh()?;
-        panic!("went on with a stale read");
+    guarded(|| {
+        let space = Space::new();
+        let hot = TVar::named_in(&space, "hot", 0i64);
+        let mut runs = 0;
+        let result: Result<(), _> = TxOptions::new().space(&space).max_attempts(3).run(|tx| {
+            runs += 1;
+            tx.read(&hot);
+            let adversary = hot.clone();
+            elsewhere(move || adversary.update(|x| x + 1));
+            tx.refresh()?;
+            panic!("went on with a stale read");
+        });
+        assert_eq!((result.unwrap_err().attempts(), runs), (3, 3));
     });
-    assert_eq!((result.unwrap_err().attempts(), runs), (3, 3));
 }

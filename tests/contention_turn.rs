@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self};
 use std::time::Duration;
 
-use blocking_common::{Pause, Waiter, elsewhere, eventually, join, panic_message, settle};
+use blocking_common::{Pause, Waiter, elsewhere, eventually, guarded, join, panic_message, settle};
 use tvar::{Space, TVar, TryError, Tx, TxOptions};
 
 /// Reads `hot` and loses the first attempt, so that the second one has the turn at a threshold of one.
@@ -214,25 +214,27 @@ fn every_end_of_an_attempt_ends_the_turn() {
 /// §4.4, §3.2: an alternative inside the turn changes nothing about it.
 #[test]
 fn alternatives_inside_the_turn() {
-    let space = Space::new();
-    let hot = TVar::new_in(&space, 0u64);
-    let mut runs = 0;
-    let result = escalated::<_, String>(&space, |tx| {
-        runs += 1;
-        tx.try_or_else(
-            |tx| {
-                lose_once(tx, &hot);
-                Ok(tx.retry::<()>()?)
-            },
-            |tx| {
-                tx.modify(&hot, |x| x + 1000);
-                Ok(())
-            },
-        )
+    guarded(|| {
+        let space = Space::new();
+        let hot = TVar::new_in(&space, 0u64);
+        let mut runs = 0;
+        let result = escalated::<_, String>(&space, |tx| {
+            runs += 1;
+            tx.try_or_else(
+                |tx| {
+                    lose_once(tx, &hot);
+                    Ok(tx.retry::<()>()?)
+                },
+                |tx| {
+                    tx.modify(&hot, |x| x + 1000);
+                    Ok(())
+                },
+            )
+        });
+        assert!(result.is_ok());
+        assert_eq!((runs, hot.load()), (2, 1001));
+        turn_is_free(&space, &hot);
     });
-    assert!(result.is_ok());
-    assert_eq!((runs, hot.load()), (2, 1001));
-    turn_is_free(&space, &hot);
 }
 
 /// §4.4, §7.1: hooks run after the turn: they may commit, and so may other threads meanwhile.
@@ -378,40 +380,44 @@ fn a_timeout_covers_the_wait_for_a_turn() {
 /// §4.4: a foreign variable in the turn is a panic like elsewhere, and ends it.
 #[test]
 fn misuse_in_the_turn_ends_it() {
-    let space = Space::new();
-    let hot = TVar::new_in(&space, 0u64);
-    let foreign = TVar::new_in(&Space::named("far"), 0u64);
-    let message = panic_message(|| {
-        let result = escalated::<_, String>(&space, |tx| {
-            lose_once(tx, &hot);
-            if tx.attempt() == 2 {
-                tx.write(&foreign, 1);
-            }
-            Ok(())
+    guarded(|| {
+        let space = Space::new();
+        let hot = TVar::new_in(&space, 0u64);
+        let foreign = TVar::new_in(&Space::named("far"), 0u64);
+        let message = panic_message(|| {
+            let result = escalated::<_, String>(&space, |tx| {
+                lose_once(tx, &hot);
+                if tx.attempt() == 2 {
+                    tx.write(&foreign, 1);
+                }
+                Ok(())
+            });
+            result.is_ok()
         });
-        result.is_ok()
+        assert!(message.contains("far"), "{message}");
+        turn_is_free(&space, &hot);
     });
-    assert!(message.contains("far"), "{message}");
-    turn_is_free(&space, &hot);
 }
 
 /// §4.4: a call asleep with the turn given up is woken by another one's turn.
 #[test]
 fn a_commit_in_the_turn_wakes() {
-    let space = Space::new();
-    let hot = TVar::new_in(&space, 0u64);
-    let bell = TVar::new_in(&space, 0u64);
-    let mine = bell.clone();
-    let waiter = Waiter::asleep(&space, move |tx| {
-        let x = *tx.read(&mine);
-        tx.check(x != 0)?;
-        Ok(x)
+    guarded(|| {
+        let space = Space::new();
+        let hot = TVar::new_in(&space, 0u64);
+        let bell = TVar::new_in(&space, 0u64);
+        let mine = bell.clone();
+        let waiter = Waiter::asleep(&space, move |tx| {
+            let x = *tx.read(&mine);
+            tx.check(x != 0)?;
+            Ok(x)
+        });
+        let result = escalated::<_, String>(&space, |tx| {
+            lose_once(tx, &hot);
+            tx.write(&bell, tx.attempt());
+            Ok(())
+        });
+        assert!(result.is_ok());
+        assert_eq!(waiter.finish("woken by the escalated commit"), (2, 2));
     });
-    let result = escalated::<_, String>(&space, |tx| {
-        lose_once(tx, &hot);
-        tx.write(&bell, tx.attempt());
-        Ok(())
-    });
-    assert!(result.is_ok());
-    assert_eq!(waiter.finish("woken by the escalated commit"), (2, 2));
 }

@@ -336,3 +336,61 @@ fn s4_3_destructors_that_cause_destructors() {
     });
     settle(&space, || launched.load(Ordering::SeqCst) == stages + 1);
 }
+
+/// Outside every lock: a destructor may wait for what other threads commit.
+#[test]
+fn s4_3_a_destructor_may_wait_for_other_threads() {
+    struct Patient {
+        log: TVar<usize>,
+    }
+    impl Drop for Patient {
+        fn drop(&mut self) {
+            let space = self.log.space();
+            elsewhere(|| {
+                self.log.update(|n| n + 1);
+                drop(space.snapshot());
+                TVar::new_in(&space, String::new()).store("written".into());
+            });
+        }
+    }
+    let space = Space::new();
+    let log = TVar::new_in(&space, 0);
+    let value = || Patient { log: log.clone() };
+    let var = TVar::new_in(&space, value());
+    // Replaced, by this thread and by one that exits; kept by a snapshot.
+    for _ in 0..5 {
+        var.store(value());
+    }
+    elsewhere(|| var.store(value()));
+    let snapshot = space.snapshot();
+    var.store(value());
+    ticks(&space, 2);
+    assert_eq!(log.load(), 6);
+    drop(snapshot);
+    assert_eq!(log.load(), 7);
+    // Overwritten in the attempt, undone with it, merged, dropped with its handle.
+    space.atomically(|tx| {
+        tx.modify(&var, |_| value());
+        tx.modify(&var, |_| value());
+        drop(TVar::new_in(&space, value()));
+        Ok(())
+    });
+    let result = space.try_atomically(|tx| {
+        tx.write(&var, value());
+        tx.abort::<(), _>(())
+    });
+    assert_eq!(result, Err(()));
+    ticks(&space, 2);
+    assert_eq!(log.load(), 11);
+    space.atomically(|tx| {
+        for _ in 0..2 {
+            let log = log.clone();
+            tx.merge(&var, move |_| Patient { log: log.clone() });
+        }
+        Ok(())
+    });
+    ticks(&space, 2);
+    assert_eq!(log.load(), 13);
+    drop(var);
+    settle(&space, || log.load() == 14);
+}

@@ -307,6 +307,41 @@ fn s7_1_hooks_may_use_the_crate() {
     assert_eq!((var.load(), foreign.load()), (21, 2));
 }
 
+/// Nothing is held while hooks run: they may wait for other threads' commits.
+#[test]
+fn s7_1_hooks_may_wait_for_other_threads() {
+    let space = Space::new();
+    let var = TVar::new_in(&space, 0);
+    let hook = |tx: &Tx<'_>| {
+        for commit in [true, false] {
+            let var = var.clone();
+            let hook = move || elsewhere(|| var.update(|n| n + 1));
+            if commit {
+                tx.on_commit(hook);
+            } else {
+                tx.on_rollback(hook);
+            }
+        }
+    };
+    space.atomically(|tx| {
+        hook(tx);
+        let n = *tx.read(&var);
+        if tx.attempt() < 3 {
+            elsewhere(|| var.update(|n| n + 10));
+        }
+        tx.write(&var, n + 100);
+        Ok(())
+    });
+    // Two rollbacks, each after a foreign commit, then the commit and its hook.
+    assert_eq!(var.load(), 123);
+    let result = space.try_atomically(|tx| {
+        hook(tx);
+        tx.write(&var, 0);
+        tx.abort::<(), _>(())
+    });
+    assert_eq!((result, var.load()), (Err(()), 124));
+}
+
 /// A rollback hook's own commit may be the one that the retry waits for.
 #[test]
 fn s7_1_a_rollback_hook_may_end_the_wait() {

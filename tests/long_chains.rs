@@ -6,7 +6,7 @@ mod common;
 use std::cell::{Cell, RefCell};
 
 use common::{Census, Counted, many, on_small_stack, settle, ticks};
-use tvar::{Space, TVar};
+use tvar::{Snapshot, Space, TVar};
 
 struct Link {
     _next: Option<TVar<Link>>,
@@ -153,7 +153,7 @@ fn s4_3_many_snapshots_dropped_on_a_small_stack() {
     let (space, census) = (Space::new(), Census::new());
     let boxed = TVar::new_in(&space, census.value(0));
     let mut snapshots = Vec::new();
-    for id in 0..many(50_000) as u64 {
+    for id in 0..2_000 {
         boxed.store(census.value(id));
         snapshots.push(space.snapshot());
     }
@@ -161,6 +161,28 @@ fn s4_3_many_snapshots_dropped_on_a_small_stack() {
     on_small_stack(move || drop(snapshots));
     ticks(&space, 2);
     assert_eq!(census.live(), 1);
+}
+
+/// Each value keeps a snapshot, which alone keeps the value before it.
+#[test]
+fn s4_3_a_chain_of_snapshots_in_values() {
+    struct Page {
+        _before: Option<Snapshot>,
+        _counted: Counted,
+    }
+    let (space, census) = (Space::new(), Census::new());
+    let page = |before, id| Page { _before: before, _counted: census.value(id) };
+    let length = 2_000;
+    for overwritten in [false, true] {
+        let var = TVar::new_in(&space, page(None, 0));
+        for id in 1..length {
+            var.store(page(Some(space.snapshot()), id));
+        }
+        assert_eq!(census.live(), length as usize);
+        let last = page(None, length);
+        on_small_stack(move || if overwritten { var.store(last) } else { drop(var) });
+        settle(&space, || census.live() == 0);
+    }
 }
 
 #[test]

@@ -252,6 +252,21 @@ fn s4_5_merge_then_tells_about_the_published_value() {
     assert_eq!(again.unwrap(), 43);
 }
 
+/// Whatever else the transaction does to the variable, and if its value stays the same.
+#[test]
+fn s4_5_merge_then_is_about_the_published_value() {
+    let (space, [merged, written, same]) = vars([1, 1, 1]);
+    let tickets = space.atomically(|tx| {
+        let tickets = [&merged, &written].map(|var| tx.merge_then(var, |n| n + 1, |n| *n));
+        tx.merge(&merged, |n| n * 10);
+        tx.write(&written, 50);
+        Ok(tickets)
+    });
+    assert_eq!(tickets.map(AfterCommit::unwrap), [20, 50]);
+    let ticket = space.atomically(|tx| Ok(tx.merge_then(&same, |n| *n, |n| *n)));
+    assert_eq!((ticket.unwrap(), same.load()), (1, 1));
+}
+
 /// Available to the hooks of the same commit.
 #[test]
 fn s4_5_merge_then_and_on_commit() {

@@ -190,6 +190,16 @@ fn s2_8_a_panic_in_clone() {
 }
 
 #[test]
+fn s2_8_a_panic_in_the_clone_of_a_merge_result() {
+    let var = TVar::new(1);
+    let ticket = tvar::atomically(|tx| Ok(tx.merge_then(&var, |n| n + 1, |_| Fragile(13))));
+    let message = panic_message(|| ticket.get().map(|_| ()));
+    assert!(message.contains("no clone of 13"));
+    assert!(ticket.is_ready());
+    assert_eq!(ticket.take().map(|fragile| fragile.0), Some(13));
+}
+
+#[test]
 fn s2_8_a_panic_in_update() {
     let space = Space::new();
     let var = TVar::new_in(&space, 1);

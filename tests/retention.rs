@@ -452,3 +452,54 @@ fn s1_7_the_end_of_a_space_frees_everything() {
         assert_eq!(census.live(), 0, "case {last}");
     }
 }
+
+/// Also when values of the space hold handles into it, and so the space itself.
+#[test]
+fn s1_7_the_end_of_a_space_whose_values_hold_handles() {
+    struct Node {
+        next: Option<TVar<Node>>,
+        _counted: Counted,
+    }
+    for case in 0..7 {
+        let census = Census::new();
+        // On a thread of its own: its exit is the last moment.
+        elsewhere(|| {
+            let space = Space::new();
+            let node = |id, next| Node { next, _counted: census.value(id) };
+            let inner = TVar::new_in(&space, node(0, None));
+            inner.store(node(1, Some(TVar::new_in(&space, node(2, None)))));
+            let owner = TVar::new_in(&space, node(3, None));
+            owner.store(node(4, Some(inner)));
+            let empty = || owner.store(node(5, None));
+            match case {
+                0 => drop(owner),
+                1 => empty(),
+                2 => elsewhere(empty),
+                3 => {
+                    let snapshot = space.snapshot();
+                    empty();
+                    drop(snapshot);
+                }
+                4 => {
+                    let snapshot = space.snapshot();
+                    elsewhere(empty);
+                    drop((owner, space));
+                    drop(snapshot);
+                }
+                5 => space.atomically(|tx| {
+                    assert!(tx.read(&owner).next.is_some());
+                    elsewhere(empty);
+                    Ok(())
+                }),
+                _ => {
+                    let owner = std::cell::Cell::new(Some(owner));
+                    space.atomically(|_| {
+                        drop(owner.take());
+                        Ok(())
+                    });
+                }
+            }
+        });
+        assert_eq!(census.live(), 0, "case {case}");
+    }
+}

@@ -1,16 +1,19 @@
 //! Thread exit and adoption (I9): the backlog of a thread that has gone, or is idle, is taken over once, and freed only when the
 //! reader that held it back has finished.
-//! Bound: 1 preemption for three threads, 2 for two; a reader or a kept snapshot, a thread that retires values and leaves or
-//! idles, and one that adopts.
+//! Bound: 1 preemption; a reader, a thread that retires values and leaves or idles, and one that adopts.
 #![cfg(tvar_loom)]
 
+use loom::sync::mpsc::channel;
 use tvar::{TVar, internals};
 use tvar_loom_tests::{Tracked, model, spawn, values};
 
 fn reader(space: &tvar::Space, v: &TVar<Tracked>) -> loom::thread::JoinHandle<TVar<Tracked>> {
     let (space, v) = (space.clone(), v.clone());
     spawn(move || {
-        space.atomically(|tx| Ok(assert_eq!(tx.read(&v).get(), tx.read(&v).get())));
+        space.atomically(|tx| {
+            assert_eq!(tx.read(&v).get(), tx.read(&v).get());
+            Ok(())
+        });
         v
     })
 }
@@ -43,24 +46,91 @@ fn a_thread_that_has_gone() {
 
 #[test]
 fn a_thread_that_idles_between_two_commits() {
-    model(2, || {
+    model(1, || {
         let space = internals::space();
         let (v, w) = (TVar::new_in(&space, Tracked::new(0)), TVar::new_in(&space, 0));
-        let kept = space.atomically(|tx| Ok((tx.read(&v).get(), space.snapshot())));
+        // A reader in the middle of its attempt holds the first value back.
+        let (begun, has_begun) = channel();
+        let (go_on, may_go_on) = channel();
+        let reading = spawn({
+            let (space, v) = (space.clone(), v.clone());
+            move || {
+                space.atomically(|tx| {
+                    let number = tx.read(&v).get();
+                    begun.send(()).unwrap();
+                    may_go_on.recv().unwrap();
+                    assert_eq!(tx.read(&v).get(), number);
+                    Ok(())
+                });
+                v
+            }
+        });
+        has_begun.recv().unwrap();
+        let (idle, is_idle) = channel();
         let idling = spawn({
             let v = v.clone();
             move || {
                 v.store(Tracked::new(1));
+                idle.send(()).unwrap();
                 v.store(Tracked::new(2));
                 v
             }
         });
+        is_idle.recv().unwrap();
         adopt(&w, 2);
-        assert_eq!(kept.1.read(&v).get(), kept.0);
-        drop(kept);
-        let handle = idling.join().unwrap();
+        go_on.send(()).unwrap();
+        let handles = (idling.join().unwrap(), reading.join().unwrap());
         adopt(&w, 4);
         assert_eq!(values(), 1);
-        drop(handle);
+        drop(handles);
+    });
+}
+
+#[test]
+fn a_backlog_is_adopted_before_the_scan_that_frees_it() {
+    model(1, || {
+        let space = internals::space();
+        let (v, w) = (TVar::new_in(&space, Tracked::new(0)), TVar::new_in(&space, 0));
+        let (begun, has_begun) = channel();
+        let (go_on, may_go_on) = channel();
+        let (again, has_again) = channel();
+        let (end, may_end) = channel();
+        let reading = spawn({
+            let (space, v) = (space.clone(), v.clone());
+            move || {
+                for (begun, may_go_on) in [(begun, may_go_on), (again, may_end)] {
+                    space.atomically(|tx| {
+                        let number = tx.read(&v).get();
+                        begun.send(()).unwrap();
+                        may_go_on.recv().unwrap();
+                        assert_eq!(tx.read(&v).get(), number);
+                        Ok(())
+                    });
+                }
+                v
+            }
+        });
+        has_begun.recv().unwrap();
+        let (idle, is_idle) = channel();
+        let idling = spawn({
+            let v = v.clone();
+            move || {
+                v.store(Tracked::new(1));
+                idle.send(()).unwrap();
+                // What the reader's second attempt has read is retired while it runs.
+                has_again.recv().unwrap();
+                v.store(Tracked::new(2));
+                v
+            }
+        });
+        is_idle.recv().unwrap();
+        adopt(&w, 1);
+        go_on.send(()).unwrap();
+        adopt(&w, 1);
+        end.send(()).unwrap();
+        let handles = (idling.join().unwrap(), reading.join().unwrap());
+        adopt(&w, 4);
+        assert_eq!(values(), 1);
+        drop(handles);
     });
 }

@@ -2,6 +2,7 @@
 //! Bound: 2 preemptions; a writer with two commits of a boxed value, a reader with one attempt.
 #![cfg(tvar_loom)]
 
+use loom::sync::mpsc::channel;
 use tvar::{TVar, internals};
 use tvar_loom_tests::{Tracked, model, spawn, values};
 
@@ -40,5 +41,37 @@ fn a_pinned_version_stays_and_everything_else_goes() {
         assert_eq!(values(), 1);
         assert_eq!(internals::nodes_in_use(), 2, "a root and a leaf");
         drop(handles);
+    });
+}
+
+#[test]
+fn what_a_pin_has_kept_goes_after_the_pin() {
+    model(2, || {
+        let space = internals::space();
+        let v = TVar::new_in(&space, Tracked::new(0));
+        let (begun, has_begun) = channel();
+        let (go_on, may_go_on) = channel();
+        let reader = spawn({
+            let (space, v) = (space.clone(), v.clone());
+            move || {
+                space.atomically(|tx| {
+                    assert_eq!(tx.read(&v).get(), 0);
+                    begun.send(()).unwrap();
+                    may_go_on.recv().unwrap();
+                    assert_eq!(tx.read(&v).get(), 0);
+                    Ok(())
+                });
+                v
+            }
+        });
+        has_begun.recv().unwrap();
+        v.store(Tracked::new(1));
+        assert_eq!(values(), 2, "the reader's and the newest");
+        go_on.send(()).unwrap();
+        v.store(Tracked::new(2));
+        let handle = reader.join().unwrap();
+        v.store(Tracked::new(3));
+        assert_eq!(values(), 1);
+        drop(handle);
     });
 }

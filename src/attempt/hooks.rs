@@ -1,6 +1,6 @@
 //! `on_commit` and `on_rollback` (§7.1).
 
-use crate::store::outside_attempt;
+use crate::store::{drop_panic, outside_attempt};
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -56,15 +56,10 @@ pub(super) fn discard<T>(given: T) {
     if std::mem::needs_drop::<T>() {
         outside_attempt(|| {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(given))) {
-                forget(payload);
+                drop_panic(payload);
             }
         });
     }
-}
-
-/// Forgets the payload of a panic that nobody gets: its own destructor may panic, and there is nobody left to tell.
-pub(super) fn forget(payload: Box<dyn Any + Send>) {
-    std::mem::forget(payload);
 }
 
 /// Runs hooks in order; all of them, even if one panics. Returns the first panic.
@@ -74,7 +69,7 @@ pub(super) fn run_all(hooks: Vec<Hook>) -> Option<Box<dyn Any + Send>> {
         match catch_unwind(AssertUnwindSafe(hook)) {
             Ok(()) => {}
             Err(payload) if first.is_none() => first = Some(payload),
-            Err(payload) => forget(payload),
+            Err(payload) => drop_panic(payload),
         }
     }
     first

@@ -2,11 +2,11 @@
 
 use super::access::Attempt;
 use super::control::{Abort, Reason, Recorded, Stop, StopKind};
-use super::hooks::{Hook, discard, forget, run_all};
+use super::hooks::{Hook, discard, run_all};
 use super::options::{Isolation, Options};
 use super::park::Parked;
 use crate::commit::{self, Outcome, Pause, Rules, Shared, Turn};
-use crate::store::{CallSite, Count, Running, Store, Workspace};
+use crate::store::{CallSite, Count, Running, Store, Workspace, drop_panic};
 use crate::sync::Arc;
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::{Instant, after};
@@ -108,7 +108,7 @@ impl Drop for Session<'_> {
     fn drop(&mut self) {
         if self.open {
             // The closure panicked: that panic goes on, one in a hook does not replace it (§2.8).
-            self.roll_back().into_iter().for_each(forget);
+            self.roll_back().into_iter().for_each(drop_panic);
         }
     }
 }
@@ -203,7 +203,7 @@ fn run_again<'s, R, E>(
                 }
             }
             Lost::Commit(Outcome::Panicked(payload)) => {
-                session.roll_back().into_iter().for_each(forget);
+                session.roll_back().into_iter().for_each(drop_panic);
                 resume_unwind(payload);
             }
             Lost::Commit(Outcome::TimedOut) => {
@@ -302,7 +302,7 @@ impl<'s> Session<'s> {
         self.end_attempt();
         // Judged before the hooks: what died in the attempt is forgotten when they run.
         if until.is_none() && self.attempt.is_futile(&slots) {
-            self.run_rollback_hooks().into_iter().for_each(forget);
+            self.run_rollback_hooks().into_iter().for_each(drop_panic);
             super::park::futile(self.site, slots.len());
         }
         if let Some(payload) = self.run_rollback_hooks() {

@@ -66,8 +66,8 @@ where
             if counted {
                 return Outcome::Panicked(payload);
             }
-            // It did not happen on a value that counts; the payload's own destructor could panic too.
-            std::mem::forget(payload);
+            // It happened on a value that does not count.
+            ws.drop_later(payload);
             continue;
         }
         match ws.publish(shared.registry.anyone()) {

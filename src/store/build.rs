@@ -159,6 +159,12 @@ impl Workspace<'_> {
         scratch.trash.extend(scratch.build.merged.drain(..).filter_map(|(_, owned)| owned.into_garbage()));
     }
 
+    /// Has a panic's payload dropped when the attempt has ended.
+    pub(crate) fn drop_later(&mut self, payload: Box<dyn Any + Send>) {
+        // SAFETY: I9: no user code runs.
+        unsafe { self.scratch() }.trash.push(Garbage::Result(payload));
+    }
+
     /// Swaps in a root with the base's content; `false` if somebody else swapped first. For an empty write set.
     pub(crate) fn publish_same(&mut self, waiters: bool) -> bool {
         debug_assert!(self.is_read_only());

@@ -11,7 +11,7 @@ use super::node::{self, Root};
 use super::pins::{self, IDLE};
 use super::value;
 use crate::sync::Arc;
-use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering, model_fence};
+use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::sync::plain;
 use std::ptr;
 
@@ -71,7 +71,6 @@ impl KeptRecord {
                 Err(now) => top = now,
             }
         }
-        model_fence();
         // ORDERING: SeqCst: as above.
         if self.word.load(Ordering::SeqCst) != pins::exact(version) {
             self.unhang(back);
@@ -192,7 +191,6 @@ impl Drop for KeptSnapshot {
         // ORDERING: SeqCst: the word is cleared before the stack is taken; partner: `KeptRecord::hang`. Release as in
         // `pins::release`.
         record.word.swap(IDLE, Ordering::SeqCst);
-        model_fence();
         let mut back = Vec::new();
         record.unhang(&mut back);
         // ORDERING: Relaxed: for the next snapshot that uses the record.

@@ -7,6 +7,7 @@ use super::cell::RetiredInitial;
 use super::node::{Inner, Leaf, Root};
 use super::value::Header;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::probe::Probe;
 
 /// Something that a commit replaced.
 pub(super) struct Retired {
@@ -96,6 +97,7 @@ impl Group {
 /// What one thread retired.
 #[derive(Default)]
 pub(super) struct Limbo {
+    pub(super) probe: Probe,
     /// Not looked at yet.
     pub(super) recent: Vec<Retired>,
     /// Looked at, and kept by a thread's pin.

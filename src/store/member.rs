@@ -47,8 +47,9 @@ pub(super) struct Member {
     /// A thread owns the record.
     taken: AtomicBool,
     limbo: AtomicPtr<Limbo>,
-    /// How many entries the limbo held when the owner last left it.
-    pub(super) backlog: AtomicUsize,
+    /// How many entries the limbo held when the owner last left it. Written by the owner alone: an adopter's write could come after the
+    /// owner's next one.
+    backlog: AtomicUsize,
     /// Attempts begun: lets others see that the owner is idle.
     pub(super) ticks: plain::AtomicU64,
     counts: [plain::AtomicU64; COUNTS],
@@ -140,7 +141,9 @@ impl Member {
     pub(super) unsafe fn limbo(&self) -> &mut Limbo {
         // ORDERING: Relaxed: the owner alone writes the pointer.
         // SAFETY: the caller's promise; an adopter takes the limbo only while the word is idle.
-        unsafe { &mut *self.limbo.load(Ordering::Relaxed) }
+        let limbo = unsafe { &mut *self.limbo.load(Ordering::Relaxed) };
+        limbo.probe.touch();
+        limbo
     }
 
     /// Pins the newest root in the first word, which also makes the limbo the owner's.
@@ -207,6 +210,12 @@ impl Member {
         self.backlog.store(0, Ordering::Relaxed);
     }
 
+    /// Whether there is a limbo to adopt with something in it, as far as a glance can tell.
+    pub(super) fn offers_backlog(&self) -> bool {
+        // ORDERING: Relaxed (both): hints for adoption, which has its own synchronisation.
+        self.backlog.load(Ordering::Relaxed) > 0 && limbo_of(self.words[0].load(Ordering::Relaxed)).is_some()
+    }
+
     /// Takes over the limbo of an idle owner (or of nobody).
     pub(super) fn adopt(&self) -> Option<Box<Limbo>> {
         // ORDERING: Relaxed: a guess for the exchange.
@@ -218,8 +227,7 @@ impl Member {
         // SAFETY: I9: the word passed from idle with this limbo to adopted here, so the limbo passed to this thread. (A pointer that
         // was read apart from the word could be that of the owner's next one.)
         let limbo = unsafe { Box::from_raw(limbo) };
-        // ORDERING: Relaxed: a hint.
-        self.backlog.store(0, Ordering::Relaxed);
+        limbo.probe.touch();
         Some(limbo)
     }
 

@@ -32,6 +32,7 @@ pub(crate) use local::{CallSite, Running, died_in_attempt, outside_attempt};
 pub(crate) use member::Count;
 pub(crate) use merge::Outbox;
 pub(crate) use node::Journal;
+pub(crate) use reclaim::drop_panic;
 pub(crate) use workspace::{Own, Workspace};
 pub(crate) use writes::Mark;
 

@@ -23,7 +23,7 @@ pub(super) enum Garbage {
     /// Functions that an attempt logged, with what they captured.
     Merges(Vec<Arc<dyn MergeFn>>),
     Then(Box<dyn ThenFn>),
-    /// A result that one of these computed in vain.
+    /// A result that one of these computed in vain, or the payload of a panic in vain.
     Result(Box<dyn Any + Send>),
 }
 
@@ -103,7 +103,13 @@ fn end(garbage: Garbage) {
 
 fn guarded(destructor: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(destructor)) {
-        // A payload's own destructor may panic as well; there is nobody left to tell.
-        std::mem::forget(payload);
+        drop_panic(payload);
+    }
+}
+
+/// Drops the payload of a panic that nobody gets. Its own destructor may panic as well; there is nobody left to tell.
+pub(crate) fn drop_panic(payload: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
     }
 }

@@ -25,13 +25,18 @@ const SLOTS_KEPT: usize = if cfg!(tvar_loom) { 2 } else { 256 };
 /// Vacuums during which an owner must not have begun an attempt before its backlog is adopted.
 const IDLE_VACUUMS: u32 = if cfg!(tvar_loom) { 0 } else { 8 };
 
+/// Entries for which sorting the kept snapshots would not pay.
+const FEW: usize = 16;
+
 /// What one scan found; kept for its allocations and for judging idleness.
 #[derive(Default)]
 pub(super) struct Pins {
     /// Pins that keep by their word: threads' ones, and markers of snapshots that are being taken.
     words: Vec<WordPin>,
-    /// Sorted by version.
+    /// Kept snapshots' pins.
     kept: Vec<(u64, *const KeptRecord)>,
+    /// `kept` is sorted by version.
+    sorted: bool,
     /// Lowest version that any pin may need.
     lowest: u64,
     /// A record with a backlog and without activity, and what was seen of it.
@@ -104,6 +109,10 @@ pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
     loop {
         scan(store, member, &mut pins);
         recheck_groups(limbo, &pins);
+        if limbo.recent.len() > FEW {
+            pins.kept.sort_unstable_by_key(|(v, _)| *v);
+            pins.sorted = true;
+        }
         let mut work = std::mem::take(&mut limbo.recent);
         let mut kept: Vec<(usize, Vec<Retired>)> = Vec::new();
         for entry in work.drain(..) {
@@ -144,6 +153,9 @@ impl Pins {
         if entry.ignores_snapshots() {
             return None;
         }
+        if !self.sorted {
+            return self.kept.iter().position(|(v, _)| versions.contains(v));
+        }
         let i = self.kept.partition_point(|(v, _)| *v < versions.start);
         (i < self.kept.len() && self.kept[i].0 < versions.end).then_some(i)
     }
@@ -183,8 +195,7 @@ fn scan(store: &Store, me: &Member, pins: &mut Pins) {
         for word in [&member.words[1], &member.words[0]] {
             pins.see(word, false);
         }
-        // ORDERING: Relaxed: a hint.
-        if idle.is_none() && !std::ptr::eq(member, me) && member.backlog.load(Ordering::Relaxed) > 0 {
+        if idle.is_none() && !std::ptr::eq(member, me) && member.offers_backlog() {
             idle = Some(member);
         }
     }
@@ -194,7 +205,7 @@ fn scan(store: &Store, me: &Member, pins: &mut Pins) {
             pins.kept.push((version, record));
         }
     }
-    pins.kept.sort_unstable_by_key(|(v, _)| *v);
+    pins.sorted = false;
     pins.watch(idle);
 }
 
@@ -235,6 +246,7 @@ impl Pins {
 }
 
 /// Takes over the backlog of a thread that is gone or has been idle for a while (§1.7), before the scan.
+#[cfg_attr(tvar_loom, allow(clippy::absurd_extreme_comparisons, reason = "models adopt at once"))]
 fn adopt_idle(pins: &mut Pins, limbo: &mut Limbo) {
     let Some(idle) = &pins.idle else { return };
     // SAFETY: records live as long as the store.

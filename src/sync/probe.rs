@@ -22,6 +22,16 @@ impl Probe {
 
     #[inline(always)]
     pub(crate) fn write(&self, _alive: bool) {}
+
+    #[inline(always)]
+    pub(crate) fn touch(&self) {}
+}
+
+impl Default for Probe {
+    #[inline(always)]
+    fn default() -> Self {
+        Probe::new()
+    }
 }
 
 #[cfg(tvar_loom)]
@@ -36,6 +46,11 @@ impl Probe {
         // ORDERING: Relaxed, an observer's flag; loom's cell above has already checked the happens-before.
         let alive = self.alive.load(std::sync::atomic::Ordering::Relaxed);
         assert!(alive, "a node was read after it had been recycled");
+    }
+
+    /// Whatever holds the probe is this thread's alone.
+    pub(crate) fn touch(&self) {
+        self.access.with_mut(|_| ());
     }
 
     /// The node is private: being made (`true`) or being recycled (`false`).

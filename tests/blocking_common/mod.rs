@@ -49,6 +49,12 @@ pub(crate) fn elsewhere<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'stati
     join("work on another thread", thread::spawn(f))
 }
 
+/// Runs a test's calls on a thread of their own, so that one that never returns fails the test.
+#[track_caller]
+pub(crate) fn guarded(test: impl FnOnce() + Send + 'static) {
+    join("the test ends", thread::spawn(test));
+}
+
 /// The message of the panic that `f` must end with.
 #[track_caller]
 pub(crate) fn panic_message<R>(f: impl FnOnce() -> R) -> String {
