@@ -16,6 +16,7 @@ mod node;
 mod pins;
 mod pool;
 mod reclaim;
+mod tear_down;
 #[cfg(all(test, not(tvar_loom)))]
 mod tests;
 mod vacuum;
@@ -311,7 +312,7 @@ impl Drop for Store {
             garbage.append(&mut own.garbage);
         }
         // SAFETY: everything is out of reach and owned here.
-        unsafe { build::tear_down(root, retired, &mut garbage) };
+        unsafe { tear_down::tear_down(root, retired, &mut garbage) };
         reclaim::dispose(&mut garbage);
     }
 }
