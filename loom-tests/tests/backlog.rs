@@ -1,6 +1,6 @@
 //! Thread exit and adoption (I9): the backlog of a thread that has gone, or is idle, is taken over once, and freed only when the
 //! reader that held it back has finished.
-//! Bound: 1 preemption; a reader, a thread that retires values and leaves or idles, and one that adopts.
+//! Bound: 1 preemption in the first model, 2 in the others; a reader, a thread that retires values and leaves or idles, and one that adopts.
 #![cfg(tvar_loom)]
 
 use loom::sync::mpsc::channel;
@@ -46,7 +46,7 @@ fn a_thread_that_has_gone() {
 
 #[test]
 fn a_thread_that_idles_between_two_commits() {
-    model(1, || {
+    model(2, || {
         let space = internals::space();
         let (v, w) = (TVar::new_in(&space, Tracked::new(0)), TVar::new_in(&space, 0));
         // A reader in the middle of its attempt holds the first value back.
@@ -67,17 +67,21 @@ fn a_thread_that_idles_between_two_commits() {
         });
         has_begun.recv().unwrap();
         let (idle, is_idle) = channel();
+        let (proceed, may_proceed) = channel();
         let idling = spawn({
             let v = v.clone();
             move || {
                 v.store(Tracked::new(1));
                 idle.send(()).unwrap();
+                may_proceed.recv().unwrap();
                 v.store(Tracked::new(2));
                 v
             }
         });
         is_idle.recv().unwrap();
-        adopt(&w, 2);
+        adopt(&w, 1);
+        proceed.send(()).unwrap();
+        adopt(&w, 1);
         go_on.send(()).unwrap();
         let handles = (idling.join().unwrap(), reading.join().unwrap());
         adopt(&w, 4);
@@ -88,7 +92,9 @@ fn a_thread_that_idles_between_two_commits() {
 
 #[test]
 fn a_backlog_is_adopted_before_the_scan_that_frees_it() {
-    model(1, || {
+    model(2, || {
+        // One order will do for what leads up to the adoption.
+        loom::stop_exploring();
         let space = internals::space();
         let (v, w) = (TVar::new_in(&space, Tracked::new(0)), TVar::new_in(&space, 0));
         let (begun, has_begun) = channel();
@@ -125,8 +131,10 @@ fn a_backlog_is_adopted_before_the_scan_that_frees_it() {
         });
         is_idle.recv().unwrap();
         adopt(&w, 1);
+        loom::explore();
         go_on.send(()).unwrap();
         adopt(&w, 1);
+        loom::stop_exploring();
         end.send(()).unwrap();
         let handles = (idling.join().unwrap(), reading.join().unwrap());
         adopt(&w, 4);

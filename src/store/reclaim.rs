@@ -107,9 +107,15 @@ fn guarded(destructor: impl FnOnce()) {
     }
 }
 
-/// Drops the payload of a panic that nobody gets. Its own destructor may panic as well; there is nobody left to tell.
-pub(crate) fn drop_panic(payload: Box<dyn Any + Send>) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(again);
+/// Drops the payload of a panic that nobody gets. Its own destructor may panic as well, with a payload of its own; there is nobody left
+/// to tell.
+pub(crate) fn drop_panic(mut payload: Box<dyn Any + Send>) {
+    for _ in 0..4 {
+        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return,
+            Err(again) => payload = again,
+        }
     }
+    // A destructor that panics with another of its kind would go on for ever.
+    std::mem::forget(payload);
 }
