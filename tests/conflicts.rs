@@ -9,7 +9,7 @@ use std::thread;
 
 use common::{at_first, elsewhere, many};
 use tvar::hooks::{self, Point};
-use tvar::{Space, TVar};
+use tvar::{Isolation, Space, TVar, TxOptions};
 
 fn vars<const N: usize>(initial: [i64; N]) -> (Space, [TVar<i64>; N]) {
     let space = Space::new();
@@ -141,6 +141,32 @@ fn s2_3_the_growth_of_the_tree_is_no_conflict() {
     });
     assert_eq!((runs, mine.load()), (1, 1));
     assert!(made.iter().all(|var| var.load() == 1));
+}
+
+/// What an earlier attempt of the call did is forgotten: reads, ensured variables, writes.
+#[test]
+fn s2_3_a_re_run_conflicts_over_its_own_variables_only() {
+    for isolation in [Isolation::Serializable, Isolation::Snapshot] {
+        let (space, [first, second, written]) = vars([0, 0, 0]);
+        let mut runs = 0;
+        let result = TxOptions::new().space(&space).isolation(isolation).run(|tx| {
+            runs += 1;
+            if runs == 1 {
+                tx.ensure(&first);
+                tx.write(&second, 7);
+                elsewhere(|| first.store(1));
+            } else {
+                elsewhere(|| {
+                    first.store(2);
+                    second.store(2);
+                });
+            }
+            tx.write(&written, runs);
+            Ok(())
+        });
+        assert_eq!((result, runs), (Ok(()), 2));
+        assert_eq!((first.load(), second.load(), written.load()), (2, 2, 2));
+    }
 }
 
 /// §3.1's notion of a change holds for conflicts as well: the same bits of an inline value are

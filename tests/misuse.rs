@@ -112,6 +112,43 @@ fn s2_9_a_nested_call_in_every_kind_of_call_panics() {
     assert_eq!(var.load(), 0);
 }
 
+/// In every attempt of a call, also after hooks and destructors ran their own transactions.
+#[test]
+fn s2_9_a_nested_call_in_a_later_attempt_panics() {
+    struct Busy(TVar<i64>);
+    impl Drop for Busy {
+        fn drop(&mut self) {
+            self.0.update(|n| n + 1);
+        }
+    }
+    let space = Space::new();
+    let [var, log] = [0, 0].map(|n| TVar::new_in(&space, n));
+    let busy = TVar::new_in(&space, Busy(log.clone()));
+    let mut runs = 0;
+    let message = panic_message(|| {
+        space.atomically(|tx| {
+            runs += 1;
+            let same = log.clone();
+            tx.on_rollback(move || same.update(|n| n + 10));
+            let n = *tx.read(&var);
+            tx.write(&busy, Busy(log.clone()));
+            tx.write(&busy, Busy(log.clone()));
+            match n {
+                0 => common::elsewhere(|| var.store(1)),
+                1 => {
+                    common::elsewhere(|| var.store(2));
+                    return tx.retry();
+                }
+                _ => var.store(9),
+            }
+            tx.write(&var, 5);
+            Ok(())
+        });
+    });
+    assert_names(&message, &["tvar: ", "store` at ", file!()]);
+    assert_eq!((runs, var.load(), log.load()), (3, 2, 36));
+}
+
 /// The refused call had no effect, so a closure that survives it may go on.
 #[test]
 fn s2_9_a_refused_call_leaves_the_attempt_as_it_was() {

@@ -240,6 +240,35 @@ fn s2_9_parts_within_parts() {
     assert_eq!(a.load(), 1);
 }
 
+/// What one part wrote and handed on is what the undoing of a later part goes back to.
+#[test]
+fn s2_9_an_abort_goes_back_to_what_an_earlier_part_wrote() {
+    let space = Space::new();
+    let number = TVar::new_in(&space, 0);
+    let text = TVar::new_in(&space, String::from("initial"));
+    let write = |tx: &Tx<'_>, n: i64, undone: bool| {
+        tx.nested(|tx| {
+            tx.write(&number, n);
+            tx.write(&text, n.to_string());
+            if undone { tx.abort(n) } else { Ok(()) }
+        })
+    };
+    space.atomically(|tx| {
+        assert_eq!(write(tx, 1, false)?, Ok(()));
+        assert_eq!(write(tx, 2, true)?, Err(2));
+        assert_eq!((*tx.read(&number), tx.read(&text).as_str()), (1, "1"));
+        let outer = tx.nested(|tx| {
+            assert_eq!(write(tx, 3, false)?, Ok(()));
+            assert_eq!(write(tx, 4, true)?, Err(4));
+            assert_eq!((*tx.read(&number), tx.read(&text).as_str()), (3, "3"));
+            tx.abort::<(), _>("outer")
+        })?;
+        assert_eq!(outer, Err("outer"));
+        Ok(())
+    });
+    assert_eq!((number.load(), text.load()), (1, "1".into()));
+}
+
 #[test]
 fn s2_9_deep_nesting() {
     fn descend(tx: &Tx<'_>, var: &TVar<i64>, depth: i64) -> Stm<i64> {

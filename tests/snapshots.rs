@@ -67,6 +67,27 @@ fn s1_5_a_snapshot_sees_every_commit_that_came_before() {
         elsewhere(|| var.store(n));
         assert_eq!(*space.snapshot().read(&var), n);
     }
+    // Whatever this thread did before.
+    let other = TVar::new_in(&space, 0);
+    type Call<'a> = &'a dyn Fn();
+    let calls: [Call<'_>; 5] = [
+        &|| drop(var.load().to_string()),
+        &|| other.store(1),
+        &|| assert_eq!(space.try_atomically(|tx| tx.abort::<(), _>(())), Err(())),
+        &|| drop(common::panic_of(|| other.update(|_| panic!("on purpose")))),
+        &|| {
+            space.atomically(|tx| {
+                tx.read(&var);
+                drop(space.snapshot());
+                Ok(())
+            });
+        },
+    ];
+    for (n, call) in (1_000..).zip(calls) {
+        call();
+        elsewhere(|| var.store(n));
+        assert_eq!(*space.snapshot().read(&var), n);
+    }
 }
 
 #[test]

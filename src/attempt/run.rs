@@ -41,9 +41,9 @@ pub(crate) struct Loss {
     pub(crate) lost_to: Option<u32>,
 }
 
-/// What one run of the closure decided.
-enum Decision<R, E> {
-    Commit(R),
+/// Why an attempt did not commit.
+enum Lost<E> {
+    Commit(Outcome),
     Retry,
     Refresh,
     Abort(E),
@@ -132,32 +132,12 @@ pub(crate) fn run<R, E>(
     } else {
         None
     };
-    session.begin();
-    let result = f(&session.attempt);
-    let decision = session.attempt.decide(result);
     let mut pause = Pause::new(call.options.backoff);
     // The first attempt mostly commits: kept apart from the loop, so that it stays small.
-    let first = match decision {
-        Decision::Commit(value) => match session.commit(call, deadline, &mut pause) {
-            Outcome::Committed => {
-                let hooks = session.finish();
-                drop(session);
-                run_commit_hooks(hooks);
-                return Ok(value);
-            }
-            outcome => {
-                discard(value);
-                Lost::Commit(outcome)
-            }
-        },
-        Decision::Retry => Lost::Retry,
-        Decision::Refresh => Lost::Refresh,
-        Decision::Abort(error) => {
-            session.roll_back_or_unwind();
-            return Err(Failure::Aborted(error));
-        }
+    let value = match session.attempt_once(call, deadline, &mut pause, &mut f) {
+        Ok(value) => value,
+        Err(lost) => run_again(call, &mut session, deadline, pause, lost, f)?,
     };
-    let value = run_again(call, &mut session, deadline, pause, first, f)?;
     let hooks = session.finish();
     drop(session);
     run_commit_hooks(hooks);
@@ -174,13 +154,6 @@ fn run_commit_hooks(hooks: Vec<Hook>) {
     }
 }
 
-/// Why an attempt did not commit.
-enum Lost {
-    Commit(Outcome),
-    Retry,
-    Refresh,
-}
-
 /// The rest of the call, after a first attempt that did not commit.
 #[cold]
 #[inline(never)]
@@ -189,7 +162,7 @@ fn run_again<'s, R, E>(
     session: &mut Session<'s>,
     deadline: Option<Instant>,
     mut pause: Pause,
-    mut lost: Lost,
+    mut lost: Lost<E>,
     mut f: impl FnMut(&Attempt<'_>) -> Result<R, Abort<E>>,
 ) -> Result<R, Failure<E>> {
     let mut loss = Loss::default();
@@ -197,6 +170,10 @@ fn run_again<'s, R, E>(
     loop {
         loss.attempts = session.attempt.number();
         match lost {
+            Lost::Abort(error) => {
+                session.roll_back_or_unwind();
+                return Err(Failure::Aborted(error));
+            }
             Lost::Retry => {
                 if session.sleep(call, deadline, &mut loss) == Parked::TimedOut {
                     return Err(Failure::TimedOut(loss));
@@ -210,51 +187,41 @@ fn run_again<'s, R, E>(
                 session.roll_back_or_unwind();
                 return Err(Failure::TimedOut(loss));
             }
-            Lost::Refresh => session.lose(None, call, &mut loss)?,
-            Lost::Commit(Outcome::Conflict(slot)) => session.lose(Some(slot), call, &mut loss)?,
+            Lost::Refresh => session.lose(None, call, deadline, &mut pause, &mut loss)?,
+            Lost::Commit(Outcome::Conflict(slot)) => session.lose(Some(slot), call, deadline, &mut pause, &mut loss)?,
             Lost::Commit(Outcome::Committed) => unreachable!("a committed attempt is not lost"),
-        }
-        if matches!(lost, Lost::Commit(_) | Lost::Refresh) {
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Err(Failure::TimedOut(loss));
-            }
-            if loss.lost >= call.options.escalate_after {
-                session.turn = call.shared.turnstile.take(deadline);
-                if session.turn.is_none() {
-                    return Err(Failure::TimedOut(loss));
-                }
-                session.attempt.ws.count(Count::Escalations);
-                // From here on nobody else publishes: the next attempt has nobody to lose to.
-                session.attempt.ws.begin();
-                commit::bump(&mut session.attempt.ws, call.shared);
-                session.attempt.ws.end();
-            } else {
-                pause.wait();
-            }
         }
         pass(Point::Restart);
         session.attempt.ws.count(Count::Reruns);
-        session.begin();
-        let result = f(&session.attempt);
-        lost = match session.attempt.decide(result) {
-            Decision::Commit(value) => match session.commit(call, deadline, &mut pause) {
-                Outcome::Committed => return Ok(value),
-                outcome => {
-                    discard(value);
-                    Lost::Commit(outcome)
-                }
-            },
-            Decision::Retry => Lost::Retry,
-            Decision::Refresh => Lost::Refresh,
-            Decision::Abort(error) => {
-                session.roll_back_or_unwind();
-                return Err(Failure::Aborted(error));
-            }
+        lost = match session.attempt_once(call, deadline, &mut pause, &mut f) {
+            Ok(value) => return Ok(value),
+            Err(lost) => lost,
         };
     }
 }
 
 impl<'s> Session<'s> {
+    /// One attempt: runs the closure and, if it wants to, commits.
+    #[inline(always)]
+    fn attempt_once<R, E>(
+        &mut self,
+        call: &Call<'s>,
+        deadline: Option<Instant>,
+        pause: &mut Pause,
+        f: &mut impl FnMut(&Attempt<'_>) -> Result<R, Abort<E>>,
+    ) -> Result<R, Lost<E>> {
+        self.begin();
+        let result = f(&self.attempt);
+        let value = self.attempt.decide(result)?;
+        match self.commit(call, deadline, pause) {
+            Outcome::Committed => Ok(value),
+            outcome => {
+                discard(value);
+                Err(Lost::Commit(outcome))
+            }
+        }
+    }
+
     #[inline]
     fn commit(&mut self, call: &Call<'s>, deadline: Option<Instant>, pause: &mut Pause) -> Outcome {
         let Attempt { ws, reads, ensured, .. } = &mut self.attempt;
@@ -283,16 +250,40 @@ impl<'s> Session<'s> {
         self.attempt.hooks.take(true)
     }
 
-    /// The attempt has lost to another commit.
-    fn lose<E>(&mut self, slot: Option<u32>, call: &Call<'_>, loss: &mut Loss) -> Result<(), Failure<E>> {
+    /// The attempt has lost to another commit: backs off, or takes the turn if it has lost too often (C4).
+    fn lose<E>(
+        &mut self,
+        slot: Option<u32>,
+        call: &Call<'s>,
+        deadline: Option<Instant>,
+        pause: &mut Pause,
+        loss: &mut Loss,
+    ) -> Result<(), Failure<E>> {
         self.roll_back_or_unwind();
         self.attempt.ws.count(Count::Conflicts);
         loss.lost += 1;
         loss.lost_to = slot.or(loss.lost_to);
-        match call.options.max_attempts {
-            Some(most) if loss.lost >= most => Err(Failure::TooManyAttempts(std::mem::take(loss))),
-            _ => Ok(()),
+        if call.options.max_attempts.is_some_and(|most| loss.lost >= most) {
+            return Err(Failure::TooManyAttempts(std::mem::take(loss)));
         }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(Failure::TimedOut(std::mem::take(loss)));
+        }
+        if loss.lost < call.options.escalate_after {
+            pause.wait();
+            return Ok(());
+        }
+        self.turn = call.shared.turnstile.take(deadline);
+        if self.turn.is_none() {
+            return Err(Failure::TimedOut(std::mem::take(loss)));
+        }
+        // From here on nobody else publishes: the next attempt has nobody to lose to.
+        let ws = &mut self.attempt.ws;
+        ws.count(Count::Escalations);
+        ws.begin();
+        commit::bump(ws, call.shared);
+        ws.end();
+        Ok(())
     }
 
     /// The attempt has retried: sleeps until something that it read has changed, or a deadline has passed.
@@ -321,21 +312,21 @@ impl<'s> Session<'s> {
 impl Attempt<'_> {
     /// What the closure's result means, given what the attempt has recorded (A3).
     #[inline]
-    fn decide<R, E>(&self, result: Result<R, Abort<E>>) -> Decision<R, E> {
+    fn decide<R, E>(&self, result: Result<R, Abort<E>>) -> Result<R, Lost<E>> {
         match (result, self.recorded.get()) {
-            (Ok(value), None) => Decision::Commit(value),
+            (Ok(value), None) => Ok(value),
             (Ok(value), Some(Recorded::Stop(kind))) => {
                 discard(value);
-                kind.into()
+                Err(kind.into())
             }
             (Ok(_), Some(Recorded::Abort(at))) => swallowed_abort(at),
             (Err(Abort(Reason::Stop(Stop { attempt, kind }))), _) => {
                 self.check_issued(Some(attempt));
-                kind.into()
+                Err(kind.into())
             }
             (Err(Abort(Reason::Error { error, issued })), _) => {
                 self.check_issued(issued);
-                Decision::Abort(error)
+                Err(Lost::Abort(error))
             }
         }
     }
@@ -348,11 +339,11 @@ impl Attempt<'_> {
     }
 }
 
-impl<R, E> From<StopKind> for Decision<R, E> {
+impl<E> From<StopKind> for Lost<E> {
     fn from(kind: StopKind) -> Self {
         match kind {
-            StopKind::Retry => Decision::Retry,
-            StopKind::Refresh => Decision::Refresh,
+            StopKind::Retry => Lost::Retry,
+            StopKind::Refresh => Lost::Refresh,
         }
     }
 }
