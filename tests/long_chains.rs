@@ -153,7 +153,7 @@ fn s4_3_many_snapshots_dropped_on_a_small_stack() {
     let (space, census) = (Space::new(), Census::new());
     let boxed = TVar::new_in(&space, census.value(0));
     let mut snapshots = Vec::new();
-    for id in 0..2_000 {
+    for id in 0..5_000 {
         boxed.store(census.value(id));
         snapshots.push(space.snapshot());
     }
