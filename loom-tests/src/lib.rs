@@ -6,6 +6,7 @@
 use loom::cell::UnsafeCell;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tvar::internals;
 
@@ -15,7 +16,11 @@ static MISUSED: AtomicBool = AtomicBool::new(false);
 static VALUES: AtomicIsize = AtomicIsize::new(0);
 
 /// Runs every schedule of `f` with at most so many preemptions, and checks after each that no value and no node is left.
+///
+/// One model at a time: what is counted is counted for the whole process.
 pub fn model(preemptions: usize, f: impl Fn() + Send + Sync + 'static) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let schedules: &'static AtomicUsize = Box::leak(Box::new(AtomicUsize::new(0)));
     let began = Instant::now();
     let mut builder = loom::model::Builder::new();
