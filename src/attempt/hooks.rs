@@ -39,10 +39,16 @@ impl Hooks {
     }
 
     /// Ends the attempt: the hooks that must run now. The others are discarded.
+    #[inline]
     pub(crate) fn take(&self, committed: bool) -> Vec<Hook> {
         if self.commit.borrow().is_empty() && self.rollback.borrow().is_empty() {
             return Vec::new();
         }
+        self.take_some(committed)
+    }
+
+    #[cold]
+    fn take_some(&self, committed: bool) -> Vec<Hook> {
         let (commit, rollback) = (self.commit.take(), self.rollback.take());
         let (run, forget) = if committed { (commit, rollback) } else { (rollback, commit) };
         forget.into_iter().for_each(discard);

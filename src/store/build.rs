@@ -244,7 +244,7 @@ impl Workspace<'_> {
         // SAFETY: I9: the first word is not idle: the attempt has not ended.
         let limbo = unsafe { member.limbo() };
         limbo.push(Retired { birth: version - 1, retire: version, what: What::Root(self.base.cast_mut()) });
-        buffers.retired.drain(..).for_each(|entry| limbo.push(entry));
+        limbo.append(&mut buffers.retired);
         buffers.fresh.clear();
         buffers.merged.drain(..).for_each(|(_, owned)| owned.publish());
         own.seen = version;
@@ -269,7 +269,16 @@ impl Workspace<'_> {
     }
 
     /// Hands the results of `merge_then` over, after the swap.
+    #[inline]
     pub(crate) fn deliver(&mut self) {
+        // SAFETY: I9: a short look.
+        if !unsafe { self.scratch() }.writes.thens.is_empty() {
+            self.deliver_results();
+        }
+    }
+
+    #[cold]
+    fn deliver_results(&mut self) {
         // SAFETY: I9: taken out before user code (the drop of an older result) can run.
         let thens = std::mem::take(unsafe { &mut self.scratch().writes.thens });
         thens.iter().for_each(|then| then.f.deliver());

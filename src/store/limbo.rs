@@ -56,6 +56,7 @@ impl Retired {
     }
 
     /// Whether freeing it runs user code, so that it should not wait for a batch (§1.7).
+    #[inline]
     pub(super) fn has_value(&self) -> bool {
         matches!(self.what, What::Value(_) | What::Initial(_) | What::Slot { boxed: true, .. })
     }
@@ -107,16 +108,24 @@ pub(super) struct Limbo {
 }
 
 impl Limbo {
+    #[inline]
     pub(super) fn push(&mut self, entry: Retired) {
         self.values += usize::from(entry.has_value());
         self.recent.push(entry);
     }
 
+    pub(super) fn append(&mut self, entries: &mut Vec<Retired>) {
+        self.values += entries.iter().filter(|entry| entry.has_value()).count();
+        self.recent.append(entries);
+    }
+
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.recent.len() + self.groups.iter().map(|g| g.entries.len()).sum::<usize>()
     }
 
     /// Whether values wait for nothing but a vacuum, as far as can be told without a scan.
+    #[inline]
     pub(super) fn has_values(&self) -> bool {
         self.values > 0 || self.groups.iter().any(|group| group.values > 0 && group.has_moved())
     }

@@ -409,6 +409,7 @@ fn alive_again(store: &Store, slot: u32) {
 }
 
 /// Forgets them: a new attempt begins, or none runs any more.
+#[inline]
 pub(super) fn clear_died() {
     // A transaction in a destructor leaves what the attempt around it must know.
     if STATE.with(|state| state.suspended.get() == 0 && state.any_died.replace(false)) {

@@ -69,6 +69,7 @@ impl WordPin {
 /// Whether the owner should run a vacuum before it leaves.
 ///
 /// A value waits for no batch (§1.7); nodes and slots do.
+#[inline]
 pub(super) fn due(store: &Store, own: &Own, limbo: &Limbo) -> bool {
     limbo.has_values()
         || own.freed_boxed

@@ -419,6 +419,7 @@ impl Drop for Workspace<'_> {
 }
 
 /// A slot as the build sees it.
+#[inline]
 pub(super) fn slot_at(root: *const Root, slot: u32) -> Slot {
     // SAFETY: I3: called with a pinned base.
     unsafe {

@@ -272,6 +272,7 @@ impl Arena {
         place
     }
 
+    #[inline]
     fn clear(&mut self) {
         if self.used > CHUNK {
             self.chunks.truncate(1);
