@@ -41,7 +41,7 @@ impl Default for TxOptions {
 impl TxOptions {
     /// The options of a plain transaction: the global space, serialisable, without limits.
     pub fn new() -> Self {
-        TxOptions { space: None, options: Options { timed: true, ..Options::PLAIN } }
+        TxOptions { space: None, options: Options::PLAIN }
     }
 
     /// Runs in this space instead of the global one.

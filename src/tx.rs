@@ -201,9 +201,7 @@ impl Tx<'_> {
 
     /// [Retries](Tx::retry) until `limit` has passed since the call of the transaction began; goes on from then on (§3.5).
     ///
-    /// While several alternatives wait, the earliest deadline wakes. In a call with options the time counts from its very beginning. A
-    /// plain call first looks at the clock here, or after an attempt that did not commit, whichever comes first: the running
-    /// time of a first attempt up to there does not count, since looking at the clock costs as much as a small transaction.
+    /// While several alternatives wait, the earliest deadline wakes.
     ///
     /// # Errors
     /// The stop, while the deadline is ahead.

@@ -139,7 +139,7 @@ fn a_deadline_beside_a_plain_retry() {
     });
 }
 
-/// §3.5: with options the time counts from the beginning of the call, not from the `retry_for`.
+/// §3.5: the time counts from the beginning of the call, not from the `retry_for`; with options and without.
 #[test]
 fn the_time_of_the_closure_counts() {
     guarded(|| {
@@ -153,6 +153,14 @@ fn the_time_of_the_closure_counts() {
             tx.retry_for(SOON)
         });
         assert_eq!((result, runs), (Ok(()), 1));
+        runs = 0;
+        space.atomically(|tx| {
+            runs += 1;
+            tx.read(&v);
+            thread::sleep(SOON * 2);
+            tx.retry_for(SOON)
+        });
+        assert_eq!(runs, 1);
     });
 }
 

@@ -23,8 +23,8 @@ pub(crate) struct Attempt<'s> {
     id: Cell<u64>,
     /// Which run of the closure this is.
     pub(super) number: u64,
-    /// The call's first slow moment, from which `retry_for` counts.
-    pub(super) started: Cell<Option<Instant>>,
+    /// When the call began: what `retry_for` and the timeout count from (§3.5).
+    pub(super) started: Instant,
     /// The earliest deadline among the alternatives that are waiting.
     pub(super) wake_at: Cell<Option<Instant>>,
 }
@@ -40,7 +40,7 @@ impl<'s> Attempt<'s> {
             recorded: Cell::new(None),
             id: Cell::new(0),
             number: 0,
-            started: Cell::new(None),
+            started: Instant::now(),
             wake_at: Cell::new(None),
         }
     }
@@ -59,13 +59,6 @@ impl<'s> Attempt<'s> {
 
     pub(crate) fn number(&self) -> u64 {
         self.number
-    }
-
-    /// The moment that `retry_for` counts from.
-    pub(super) fn started(&self) -> Instant {
-        let started = self.started.get().unwrap_or_else(Instant::now);
-        self.started.set(Some(started));
-        started
     }
 
     #[inline(always)]
@@ -191,7 +184,7 @@ impl<'s> Attempt<'s> {
     }
 
     pub(crate) fn retry_for(&self, limit: Duration) -> Stm<()> {
-        match after(self.started(), limit) {
+        match after(self.started, limit) {
             Some(deadline) => self.retry_until(deadline),
             None => Err(self.retry()),
         }

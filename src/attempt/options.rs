@@ -46,9 +46,6 @@ pub(crate) struct Options {
     pub(crate) label: Option<Label>,
     pub(crate) backoff: Backoff,
     pub(crate) escalate_after: u64,
-    /// Looks at the clock when the call begins, so that `retry_for` counts from there exactly. A look costs as much as a small
-    /// transaction, so plain calls put it off until they have something to wait for.
-    pub(crate) timed: bool,
 }
 
 impl Options {
@@ -60,6 +57,5 @@ impl Options {
         label: None,
         backoff: Backoff::Jittered { min_spins: 32, max_spins: 512 },
         escalate_after: ESCALATE_AFTER,
-        timed: false,
     };
 }

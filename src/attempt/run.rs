@@ -126,12 +126,7 @@ pub(crate) fn run<R, E>(
         site: call.site,
         open: false,
     };
-    let deadline = if call.options.timed {
-        let started = session.attempt.started();
-        call.options.timeout.and_then(|limit| after(started, limit))
-    } else {
-        None
-    };
+    let deadline = call.options.timeout.and_then(|limit| after(session.attempt.started, limit));
     let mut pause = Pause::new(call.options.backoff);
     // The first attempt mostly commits: kept apart from the loop, so that it stays small.
     let value = match session.attempt_once(call, deadline, &mut pause, &mut f) {
@@ -166,7 +161,6 @@ fn run_again<'s, R, E>(
     mut f: impl FnMut(&Attempt<'_>) -> Result<R, Abort<E>>,
 ) -> Result<R, Failure<E>> {
     let mut loss = Loss::default();
-    session.attempt.started();
     loop {
         loss.attempts = session.attempt.number();
         match lost {
