@@ -32,7 +32,7 @@ use std::convert::Infallible;
 /// assert_eq!((moved, a.load(), b.load()), (35, 35, 65));
 /// ```
 #[track_caller]
-#[inline]
+#[inline(always)]
 pub fn atomically<R>(f: impl FnMut(&Tx<'_>) -> Stm<R>) -> R {
     atomically_in(Space::global(), CallSite::here("atomically"), f)
 }
@@ -63,12 +63,12 @@ pub fn atomically<R>(f: impl FnMut(&Tx<'_>) -> Stm<R>) -> R {
 /// assert_eq!((result, account.load()), (Err(NoFunds), 3));
 /// ```
 #[track_caller]
-#[inline]
+#[inline(always)]
 pub fn try_atomically<R, E>(f: impl FnMut(&Tx<'_>) -> Result<R, Abort<E>>) -> Result<R, E> {
     try_atomically_in(Space::global(), CallSite::here("try_atomically"), f)
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn atomically_in<R>(space: &Space, site: CallSite, mut f: impl FnMut(&Tx<'_>) -> Stm<R>) -> R {
     match try_atomically_in::<R, Infallible>(space, site, |tx| f(tx).map_err(Abort::from)) {
         Ok(value) => value,
@@ -76,7 +76,7 @@ pub(crate) fn atomically_in<R>(space: &Space, site: CallSite, mut f: impl FnMut(
     }
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn try_atomically_in<R, E>(
     space: &Space,
     site: CallSite,

@@ -353,7 +353,7 @@ impl Tx<'_> {
     /// });
     /// ```
     pub fn on_commit(&self, f: impl FnOnce() + 'static) {
-        self.attempt.hooks.on_commit(f);
+        self.attempt.on_commit(f);
     }
 
     /// Runs `f` on this thread when the attempt that registered it is rolled back, for whatever reason (§7.1): a conflict, a retry
@@ -369,7 +369,7 @@ impl Tx<'_> {
     /// # let _ = TVar::new(0);
     /// ```
     pub fn on_rollback(&self, f: impl FnOnce() + 'static) {
-        self.attempt.hooks.on_rollback(f);
+        self.attempt.on_rollback(f);
     }
 
     /// Which run of the closure in this call this is, counted from 1.

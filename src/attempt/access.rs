@@ -1,64 +1,56 @@
 //! One attempt: its workspace, logs and recorded decisions, and the operations on variables.
 
+use super::clock::Start;
 use super::control::{Abort, Reason, Recorded, Stm, Stop, StopKind};
-use super::hooks::Hooks;
-use super::reads::ReadSet;
-use crate::store::{Outbox, Own, Store, Var, Workspace};
+use super::rare::Lazy;
+use crate::store::{Outbox, Own, Store, Var, Workspace, clear_died};
 use crate::sync::Arc;
 use crate::sync::plain;
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::{Duration, Instant, after};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::panic::Location;
 
-/// What the closure works on, through `Tx`.
+/// What the closure works on, through `Tx`. Small, and without parts that would be moved: the stores that make it are much of what a
+/// small transaction costs.
 pub(crate) struct Attempt<'s> {
     pub(super) ws: Workspace<'s>,
-    pub(super) reads: ReadSet,
-    /// Reads promoted by `ensure`; the same as reads unless isolation is by snapshot.
-    pub(super) ensured: RefCell<Vec<u32>>,
-    pub(crate) hooks: Hooks,
     pub(super) recorded: Cell<Option<Recorded>>,
     /// Identifies the attempt in the stops that it issues; 0 until it issues one.
     id: Cell<u64>,
-    /// Which run of the closure this is.
-    pub(super) number: u64,
-    /// When the call began: what `retry_for` and the timeout count from (§3.5).
-    pub(super) started: Instant,
-    /// The earliest deadline among the alternatives that are waiting.
-    pub(super) wake_at: Cell<Option<Instant>>,
+    pub(super) start: Start,
+    pub(super) rare: Lazy,
 }
 
 impl<'s> Attempt<'s> {
+    /// The first attempt of a call, on the newest snapshot.
     #[inline(always)]
-    pub(super) fn new(store: &'s Arc<Store>) -> Self {
+    pub(super) fn begin(store: &'s Arc<Store>, start: Start) -> Self {
         Attempt {
-            ws: Workspace::new(store),
-            reads: ReadSet::new(),
-            ensured: RefCell::default(),
-            hooks: Hooks::default(),
+            ws: Workspace::begin(store),
             recorded: Cell::new(None),
             id: Cell::new(0),
-            number: 0,
-            started: Instant::now(),
-            wake_at: Cell::new(None),
+            start,
+            rare: Lazy::default(),
         }
     }
 
     /// Begins the next run of the closure.
-    #[inline(always)]
-    pub(super) fn begin(&mut self) {
-        self.reads.clear();
-        self.ensured.get_mut().clear();
+    pub(super) fn begin_again(&mut self) {
         self.recorded.set(None);
         self.id.set(0);
-        self.wake_at.set(None);
-        self.number += 1;
-        self.ws.begin();
+        let mut rare = self.rare();
+        rare.reruns += 1;
+        rare.wake_at = None;
+        rare.ensured.clear();
+        drop(rare);
+        clear_died();
+        self.ws.begin_again();
     }
 
+    /// Which run of the closure this is.
     pub(crate) fn number(&self) -> u64 {
-        self.number
+        1 + self.from_rare(|rare| rare.reruns)
     }
 
     #[inline(always)]
@@ -74,7 +66,7 @@ impl<'s> Attempt<'s> {
         if self.ws.has_own(var.slot()) {
             return self.read_own(var);
         }
-        self.reads.push(var.slot());
+        self.ws.log_read(var.slot());
         let value = self.ws.read(var);
         pass(Point::Read);
         value
@@ -93,7 +85,7 @@ impl<'s> Attempt<'s> {
     }
 
     fn promote<T: Send + Sync + 'static>(&self, var: &Var<T>) {
-        self.reads.push(var.slot());
+        self.ws.log_read(var.slot());
         self.ws.promote(var);
     }
 
@@ -107,12 +99,14 @@ impl<'s> Attempt<'s> {
     pub(crate) fn modify<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl FnOnce(&T) -> T) {
         self.check_space(var);
         if !self.ws.has_own(var.slot()) {
-            self.reads.push(var.slot());
+            self.ws.log_read(var.slot());
             pass(Point::Read);
-        } else if self.ws.has_merges(var.slot()) {
+            return self.ws.modify_first(var, f);
+        }
+        if self.ws.has_merges(var.slot()) {
             self.promote(var);
         }
-        self.ws.modify(var, f);
+        self.ws.modify_own(var, f);
     }
 
     pub(crate) fn replace<'a, T: Send + Sync + 'static>(&'a self, var: &'a Var<T>, value: T) -> &'a T {
@@ -131,15 +125,15 @@ impl<'s> Attempt<'s> {
 
     pub(crate) fn ensure<T: Send + Sync + 'static>(&self, var: &Var<T>) {
         self.check_space(var);
-        self.reads.push(var.slot());
-        self.ensured.borrow_mut().push(var.slot());
+        self.ws.log_read(var.slot());
+        self.rare().ensured.push(var.slot());
     }
 
     pub(crate) fn merge<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl Fn(&T) -> T + Send + Sync + 'static) {
         self.check_space(var);
         if self.ws.has_own(var.slot()) && !self.ws.has_merges(var.slot()) {
             // The attempt's own value is known: nothing to defer.
-            return self.ws.modify(var, f);
+            return self.ws.modify_own(var, f);
         }
         self.ws.merge(var, f);
     }
@@ -179,19 +173,21 @@ impl<'s> Attempt<'s> {
         if Instant::now() >= deadline {
             return Ok(());
         }
-        self.wake_at.set(Some(self.wake_at.get().map_or(deadline, |earlier| earlier.min(deadline))));
+        let mut rare = self.rare();
+        rare.wake_at = Some(rare.wake_at.map_or(deadline, |earlier| earlier.min(deadline)));
+        drop(rare);
         Err(self.retry())
     }
 
     pub(crate) fn retry_for(&self, limit: Duration) -> Stm<()> {
-        match after(self.started, limit) {
+        match after(self.start.get(), limit) {
             Some(deadline) => self.retry_until(deadline),
             None => Err(self.retry()),
         }
     }
 
     pub(crate) fn refresh(&self) -> Stm<()> {
-        let stale = self.ws.any_stale(|is_stale| self.reads.find(is_stale).is_some());
+        let stale = self.ws.any_stale(|is_stale| self.ws.reads().find(is_stale).is_some());
         if stale { Err(self.stop(StopKind::Refresh)) } else { Ok(()) }
     }
 

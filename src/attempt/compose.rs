@@ -99,7 +99,7 @@ struct Part<'a, 's> {
 impl<'a, 's> Part<'a, 's> {
     fn begin(attempt: &'a Attempt<'s>) -> Self {
         let recorded = attempt.recorded.take();
-        Part { attempt, writes: attempt.ws.mark(), hooks: attempt.hooks.mark(), recorded }
+        Part { attempt, writes: attempt.ws.mark(), hooks: attempt.mark_hooks(), recorded }
     }
 
     fn keep(self) {
@@ -116,7 +116,7 @@ impl<'a, 's> Part<'a, 's> {
 impl Drop for Part<'_, '_> {
     fn drop(&mut self) {
         self.attempt.ws.undo(self.writes);
-        self.attempt.hooks.undo(self.hooks);
+        self.attempt.undo_hooks(self.hooks);
         self.attempt.recorded.set(self.recorded);
     }
 }

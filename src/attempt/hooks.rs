@@ -1,55 +1,48 @@
 //! `on_commit` and `on_rollback` (§7.1).
 
+use super::access::Attempt;
 use crate::store::{drop_panic, outside_attempt};
 use std::any::Any;
-use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub(super) type Hook = Box<dyn FnOnce()>;
 
 /// The hooks that an attempt has registered.
 #[derive(Default)]
-pub(crate) struct Hooks {
-    commit: RefCell<Vec<Hook>>,
-    rollback: RefCell<Vec<Hook>>,
+pub(super) struct Hooks {
+    commit: Vec<Hook>,
+    rollback: Vec<Hook>,
 }
 
 /// A point to undo to.
-#[derive(Clone, Copy)]
-pub(crate) struct HookMark(usize, usize);
+#[derive(Clone, Copy, Default)]
+pub(super) struct HookMark(usize, usize);
 
-impl Hooks {
+impl Attempt<'_> {
     pub(crate) fn on_commit(&self, f: impl FnOnce() + 'static) {
-        self.commit.borrow_mut().push(Box::new(f));
+        self.rare().hooks.commit.push(Box::new(f));
     }
 
     pub(crate) fn on_rollback(&self, f: impl FnOnce() + 'static) {
-        self.rollback.borrow_mut().push(Box::new(f));
+        self.rare().hooks.rollback.push(Box::new(f));
     }
 
-    pub(crate) fn mark(&self) -> HookMark {
-        HookMark(self.commit.borrow().len(), self.rollback.borrow().len())
+    pub(super) fn mark_hooks(&self) -> HookMark {
+        self.from_rare(|rare| HookMark(rare.hooks.commit.len(), rare.hooks.rollback.len()))
     }
 
     /// Discards what was registered since the mark.
-    pub(crate) fn undo(&self, mark: HookMark) {
-        let commit = self.commit.borrow_mut().split_off(mark.0);
-        let rollback = self.rollback.borrow_mut().split_off(mark.1);
-        commit.into_iter().chain(rollback).for_each(discard);
+    pub(super) fn undo_hooks(&self, mark: HookMark) {
+        let undone: Vec<Hook> = self.from_rare(|rare| {
+            let Hooks { commit, rollback } = &mut rare.hooks;
+            commit.drain(mark.0..).chain(rollback.drain(mark.1..)).collect()
+        });
+        undone.into_iter().for_each(discard);
     }
 
     /// Ends the attempt: the hooks that must run now. The others are discarded.
-    #[inline]
-    pub(crate) fn take(&self, committed: bool) -> Vec<Hook> {
-        if self.commit.borrow().is_empty() && self.rollback.borrow().is_empty() {
-            return Vec::new();
-        }
-        self.take_some(committed)
-    }
-
-    #[cold]
-    fn take_some(&self, committed: bool) -> Vec<Hook> {
-        let (commit, rollback) = (self.commit.take(), self.rollback.take());
+    pub(super) fn take_hooks(&self, committed: bool) -> Vec<Hook> {
+        let Hooks { commit, rollback } = self.from_rare(|rare| std::mem::take(&mut rare.hooks));
         let (run, forget) = if committed { (commit, rollback) } else { (rollback, commit) };
         forget.into_iter().for_each(discard);
         run

@@ -3,12 +3,13 @@
 //! The attempt loop exists once, in [`mod@run`]; every way of starting a transaction goes through it.
 
 mod access;
+mod clock;
 mod compose;
 mod control;
 mod hooks;
 mod options;
 mod park;
-mod reads;
+mod rare;
 mod run;
 
 pub(crate) use access::{Attempt, check_same_space};

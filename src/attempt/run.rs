@@ -1,12 +1,14 @@
 //! The attempt loop: run the closure until an attempt commits (A1).
 
 use super::access::Attempt;
+use super::clock::Start;
 use super::control::{Abort, Reason, Recorded, Stop, StopKind};
-use super::hooks::{Hook, discard, run_all};
+use super::hooks::{discard, run_all};
 use super::options::{Isolation, Options};
 use super::park::Parked;
+use super::rare::Rare;
 use crate::commit::{self, Outcome, Pause, Rules, Shared, Turn};
-use crate::store::{CallSite, Count, Running, Store, Workspace, drop_panic};
+use crate::store::{CallSite, Count, Store, Workspace, drop_panic, enter_call, leave_call};
 use crate::sync::Arc;
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::{Instant, after};
@@ -28,8 +30,27 @@ pub(crate) enum Failure<E> {
     TooManyAttempts(Loss),
 }
 
+/// A limit of the options that a call ran into.
+struct Limit {
+    kind: LimitKind,
+    loss: Loss,
+}
+
+enum LimitKind {
+    Time,
+    Attempts,
+}
+
+impl<E> From<Limit> for Failure<E> {
+    fn from(Limit { kind, loss }: Limit) -> Self {
+        match kind {
+            LimitKind::Time => Failure::TimedOut(loss),
+            LimitKind::Attempts => Failure::TooManyAttempts(loss),
+        }
+    }
+}
+
 /// What a failed call went through.
-#[derive(Default)]
 pub(crate) struct Loss {
     /// Attempts lost to other commits.
     pub(crate) lost: u64,
@@ -41,33 +62,23 @@ pub(crate) struct Loss {
     pub(crate) lost_to: Option<u32>,
 }
 
-/// Why an attempt did not commit.
-enum Lost<E> {
+/// Why an attempt did not commit, if not by an abort.
+enum Lost {
     Commit(Outcome),
     Retry,
     Refresh,
-    Abort(E),
 }
 
 /// Everything that must end when the call does, however it does.
 struct Session<'s> {
     attempt: Attempt<'s>,
+    call: &'s Call<'s>,
     turn: Option<Turn<'s>>,
-    /// `None` while hooks run.
-    running: Option<Running>,
-    site: CallSite,
     /// An attempt has begun and has not ended.
     open: bool,
 }
 
-impl Session<'_> {
-    #[inline(always)]
-    fn begin(&mut self) {
-        self.attempt.begin();
-        self.open = true;
-        pass(Point::Begin);
-    }
-
+impl<'s> Session<'s> {
     /// Ends the attempt without a commit (A2): lets go of snapshot and writes, then runs the rollback hooks. Returns the first
     /// panic among them.
     fn roll_back(&mut self) -> Option<Box<dyn Any + Send>> {
@@ -77,23 +88,25 @@ impl Session<'_> {
 
     /// The attempt has ended, however it has: the turn ends with it (§4.4), and only then do destructors run, which may run
     /// transactions of their own.
-    #[inline]
+    #[inline(always)]
     fn end_attempt(&mut self) {
         self.open = false;
         self.attempt.ws.end();
-        self.turn = None;
+        if self.turn.is_some() {
+            self.turn = None;
+        }
         self.attempt.ws.dispose();
     }
 
     fn run_rollback_hooks(&mut self) -> Option<Box<dyn Any + Send>> {
-        let hooks = self.attempt.hooks.take(false);
+        let hooks = self.attempt.take_hooks(false);
         if hooks.is_empty() {
             return None;
         }
         // Hooks may run transactions of their own.
-        self.running = None;
+        leave_call();
         let panic = run_all(hooks);
-        self.running = Some(Running::enter(self.site));
+        enter_call(&self.call.site);
         panic
     }
 
@@ -102,199 +115,208 @@ impl Session<'_> {
             resume_unwind(payload);
         }
     }
+
+    /// The attempt has committed: ends it and the call.
+    #[inline(always)]
+    fn finish(&mut self) {
+        self.end_attempt();
+        leave_call();
+        self.attempt.ws.leave();
+    }
+
+    /// The deadline of the whole call.
+    fn deadline(&self) -> Option<Instant> {
+        self.call.options.timeout.and_then(|limit| after(self.attempt.start.get(), limit))
+    }
 }
 
-impl Drop for Session<'_> {
+/// Ends the call if it ends without a commit.
+struct Guard<'g, 's>(&'g mut Session<'s>);
+
+impl Drop for Guard<'_, '_> {
+    #[cold]
     fn drop(&mut self) {
-        if self.open {
+        let session = &mut *self.0;
+        if session.open {
             // The closure panicked: that panic goes on, one in a hook does not replace it (§2.8).
-            self.roll_back().into_iter().for_each(drop_panic);
+            session.roll_back().into_iter().for_each(drop_panic);
         }
+        session.turn = None;
+        leave_call();
+        session.attempt.ws.leave();
     }
 }
 
 /// Runs `f` until an attempt of it commits, or the call fails.
-#[inline]
+#[inline(always)]
 pub(crate) fn run<R, E>(
     call: &Call<'_>,
     mut f: impl FnMut(&Attempt<'_>) -> Result<R, Abort<E>>,
 ) -> Result<R, Failure<E>> {
-    let mut session = Session {
-        running: Some(Running::enter(call.site)),
-        attempt: Attempt::new(call.store),
-        turn: None,
-        site: call.site,
-        open: false,
+    enter_call(&call.site);
+    let attempt = Attempt::begin(call.store, Start::now(call.options.timeout.is_some()));
+    let mut session = Session { attempt, call, turn: None, open: true };
+    let guard = Guard(&mut session);
+    pass(Point::Begin);
+    // The closure is called in one place, so that it is inlined there; what follows a loss is out of line.
+    let value = loop {
+        let result = f(&guard.0.attempt);
+        let lost = match guard.0.attempt.decide(result) {
+            Decision::Commit(value) if guard.0.attempt.ws.is_read_only() => {
+                // Serialises at its snapshot: nothing to validate (§2.5).
+                guard.0.attempt.ws.count(Count::ReadOnly);
+                break value;
+            }
+            Decision::Commit(value) => match guard.0.commit() {
+                Outcome::Committed => break value,
+                outcome => {
+                    discard(value);
+                    Lost::Commit(outcome)
+                }
+            },
+            Decision::Again(kind) => kind.into(),
+            Decision::Abort(error) => {
+                guard.0.roll_back_or_unwind();
+                return Err(Failure::Aborted(error));
+            }
+        };
+        guard.0.after_loss(lost).map_err(Failure::from)?;
     };
-    let deadline = call.options.timeout.and_then(|limit| after(session.attempt.started, limit));
-    let mut pause = Pause::new(call.options.backoff);
-    // The first attempt mostly commits: kept apart from the loop, so that it stays small.
-    let value = match session.attempt_once(call, deadline, &mut pause, &mut f) {
-        Ok(value) => value,
-        Err(lost) => run_again(call, &mut session, deadline, pause, lost, f)?,
-    };
-    let hooks = session.finish();
-    drop(session);
-    run_commit_hooks(hooks);
+    guard.0.finish();
+    // Nothing is left that its drop would have to end.
+    std::mem::forget(guard);
+    if session.attempt.has_rare() {
+        run_commit_hooks(&session.attempt);
+    }
     Ok(value)
 }
 
 /// Runs the commit hooks (§7.1), with nothing held any more.
-#[inline]
-fn run_commit_hooks(hooks: Vec<Hook>) {
-    if !hooks.is_empty()
-        && let Some(payload) = run_all(hooks)
-    {
+#[cold]
+#[inline(never)]
+fn run_commit_hooks(attempt: &Attempt<'_>) {
+    if let Some(payload) = run_all(attempt.take_hooks(true)) {
         resume_unwind(payload);
     }
 }
 
-/// The rest of the call, after a first attempt that did not commit.
-#[cold]
-#[inline(never)]
-fn run_again<'s, R, E>(
-    call: &Call<'s>,
-    session: &mut Session<'s>,
-    deadline: Option<Instant>,
-    mut pause: Pause,
-    mut lost: Lost<E>,
-    mut f: impl FnMut(&Attempt<'_>) -> Result<R, Abort<E>>,
-) -> Result<R, Failure<E>> {
-    let mut loss = Loss::default();
-    loop {
-        loss.attempts = session.attempt.number();
+impl<'s> Session<'s> {
+    /// Gets ready for another run of the closure: waits as the loss demands.
+    #[cold]
+    #[inline(never)]
+    fn after_loss(&mut self, lost: Lost) -> Result<(), Limit> {
         match lost {
-            Lost::Abort(error) => {
-                session.roll_back_or_unwind();
-                return Err(Failure::Aborted(error));
-            }
             Lost::Retry => {
-                if session.sleep(call, deadline, &mut loss) == Parked::TimedOut {
-                    return Err(Failure::TimedOut(loss));
+                if self.sleep() == Parked::TimedOut {
+                    return Err(self.give_up(LimitKind::Time));
                 }
             }
             Lost::Commit(Outcome::Panicked(payload)) => {
-                session.roll_back().into_iter().for_each(drop_panic);
+                self.roll_back().into_iter().for_each(drop_panic);
                 resume_unwind(payload);
             }
             Lost::Commit(Outcome::TimedOut) => {
-                session.roll_back_or_unwind();
-                return Err(Failure::TimedOut(loss));
+                self.roll_back_or_unwind();
+                return Err(self.give_up(LimitKind::Time));
             }
-            Lost::Refresh => session.lose(None, call, deadline, &mut pause, &mut loss)?,
-            Lost::Commit(Outcome::Conflict(slot)) => session.lose(Some(slot), call, deadline, &mut pause, &mut loss)?,
+            Lost::Refresh => self.lose(None)?,
+            Lost::Commit(Outcome::Conflict(slot)) => self.lose(Some(slot))?,
             Lost::Commit(Outcome::Committed) => unreachable!("a committed attempt is not lost"),
         }
         pass(Point::Restart);
-        session.attempt.ws.count(Count::Reruns);
-        lost = match session.attempt_once(call, deadline, &mut pause, &mut f) {
-            Ok(value) => return Ok(value),
-            Err(lost) => lost,
-        };
+        self.attempt.ws.count(Count::Reruns);
+        self.attempt.begin_again();
+        self.open = true;
+        pass(Point::Begin);
+        Ok(())
     }
-}
 
-impl<'s> Session<'s> {
-    /// One attempt: runs the closure and, if it wants to, commits.
+    fn give_up(&mut self, kind: LimitKind) -> Limit {
+        let Rare { lost, waits, lost_to, .. } = *self.attempt.rare();
+        Limit { kind, loss: Loss { lost, attempts: self.attempt.number(), waits, lost_to } }
+    }
+
+    #[inline(never)]
+    fn commit(&mut self) -> Outcome {
+        if self.attempt.has_rare() { self.commit_rarely() } else { self.commit_with(&[], &mut Pause::default()) }
+    }
+
+    #[cold]
+    fn commit_rarely(&mut self) -> Outcome {
+        let mut rare = std::mem::take(&mut *self.attempt.rare());
+        let outcome = self.commit_with(&rare.ensured, &mut rare.pause);
+        *self.attempt.rare() = rare;
+        outcome
+    }
+
     #[inline(always)]
-    fn attempt_once<R, E>(
-        &mut self,
-        call: &Call<'s>,
-        deadline: Option<Instant>,
-        pause: &mut Pause,
-        f: &mut impl FnMut(&Attempt<'_>) -> Result<R, Abort<E>>,
-    ) -> Result<R, Lost<E>> {
-        self.begin();
-        let result = f(&self.attempt);
-        let value = self.attempt.decide(result)?;
-        match self.commit(call, deadline, pause) {
-            Outcome::Committed => Ok(value),
-            outcome => {
-                discard(value);
-                Err(Lost::Commit(outcome))
-            }
-        }
-    }
-
-    #[inline]
-    fn commit(&mut self, call: &Call<'s>, deadline: Option<Instant>, pause: &mut Pause) -> Outcome {
-        let Attempt { ws, reads, ensured, .. } = &mut self.attempt;
-        let snapshot = call.options.isolation == Isolation::Snapshot;
-        let ensured = ensured.get_mut();
-        let ensured: &[u32] = ensured;
+    fn commit_with(&mut self, ensured: &[u32], pause: &mut Pause) -> Outcome {
+        let options = self.call.options;
         let rules = Rules {
             find_conflict: |ws: &Workspace<'_>| {
-                if snapshot {
+                if options.isolation == Isolation::Snapshot {
                     let mut ensured = ensured.iter().copied();
                     ensured.find(|slot| ws.changed_since_snapshot(*slot)).or_else(|| ws.first_overwritten())
                 } else {
-                    reads.find(|slot| ws.changed_since_snapshot(slot))
+                    ws.reads().find(|slot| ws.changed_since_snapshot(slot))
                 }
             },
-            deadline,
+            deadline: options.timeout.and_then(|limit| after(self.attempt.start.get(), limit)),
+            backoff: options.backoff,
             pause,
         };
-        commit::commit(ws, call.shared, &mut self.turn, rules)
-    }
-
-    /// The attempt has committed: ends it and returns its commit hooks.
-    #[inline]
-    fn finish(&mut self) -> Vec<Hook> {
-        self.end_attempt();
-        self.attempt.hooks.take(true)
+        commit::commit(&mut self.attempt.ws, self.call.shared, &mut self.turn, rules)
     }
 
     /// The attempt has lost to another commit: backs off, or takes the turn if it has lost too often (C4).
-    fn lose<E>(
-        &mut self,
-        slot: Option<u32>,
-        call: &Call<'s>,
-        deadline: Option<Instant>,
-        pause: &mut Pause,
-        loss: &mut Loss,
-    ) -> Result<(), Failure<E>> {
+    fn lose(&mut self, slot: Option<u32>) -> Result<(), Limit> {
         self.roll_back_or_unwind();
         self.attempt.ws.count(Count::Conflicts);
-        loss.lost += 1;
-        loss.lost_to = slot.or(loss.lost_to);
-        if call.options.max_attempts.is_some_and(|most| loss.lost >= most) {
-            return Err(Failure::TooManyAttempts(std::mem::take(loss)));
+        let (options, deadline) = (self.call.options, self.deadline());
+        let mut rare = self.attempt.rare();
+        rare.lost += 1;
+        rare.lost_to = slot.or(rare.lost_to);
+        let lost = rare.lost;
+        drop(rare);
+        if options.max_attempts.is_some_and(|most| lost >= most) {
+            return Err(self.give_up(LimitKind::Attempts));
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(Failure::TimedOut(std::mem::take(loss)));
+            return Err(self.give_up(LimitKind::Time));
         }
-        if loss.lost < call.options.escalate_after {
-            pause.wait();
+        if lost < options.escalate_after {
+            self.attempt.rare().pause.wait(options.backoff);
             return Ok(());
         }
-        self.turn = call.shared.turnstile.take(deadline);
+        self.turn = self.call.shared.turnstile.take(deadline);
         if self.turn.is_none() {
-            return Err(Failure::TimedOut(std::mem::take(loss)));
+            return Err(self.give_up(LimitKind::Time));
         }
         // From here on nobody else publishes: the next attempt has nobody to lose to.
         let ws = &mut self.attempt.ws;
         ws.count(Count::Escalations);
-        ws.begin();
-        commit::bump(ws, call.shared);
+        ws.begin_again();
+        commit::bump(ws, self.call.shared);
         ws.end();
         Ok(())
     }
 
     /// The attempt has retried: sleeps until something that it read has changed, or a deadline has passed.
-    fn sleep(&mut self, call: &Call<'_>, deadline: Option<Instant>, loss: &mut Loss) -> Parked {
-        let slots = self.attempt.reads.distinct();
-        let until = [deadline, self.attempt.wake_at.get()].into_iter().flatten().min();
+    fn sleep(&mut self) -> Parked {
+        let slots = self.attempt.ws.reads().distinct();
+        let deadline = self.deadline();
+        let until = [deadline, self.attempt.from_rare(|rare| rare.wake_at)].into_iter().flatten().min();
         self.end_attempt();
         // Judged before the hooks: what died in the attempt is forgotten when they run.
         if until.is_none() && self.attempt.is_futile(&slots) {
             self.run_rollback_hooks().into_iter().for_each(drop_panic);
-            super::park::futile(self.site, slots.len());
+            super::park::futile(self.call.site, slots.len());
         }
         if let Some(payload) = self.run_rollback_hooks() {
             resume_unwind(payload);
         }
-        loss.waits += 1;
-        let parked = self.attempt.park(&call.shared.registry, &slots, until);
+        self.attempt.rare().waits += 1;
+        let parked = self.attempt.park(&self.call.shared.registry, &slots, until);
         match (parked, deadline) {
             // An alternative's own deadline: the closure goes on from there.
             (Parked::TimedOut, deadline) if deadline.is_none_or(|deadline| Instant::now() < deadline) => Parked::Woken,
@@ -303,24 +325,31 @@ impl<'s> Session<'s> {
     }
 }
 
+/// What a closure's result means.
+enum Decision<R, E> {
+    Commit(R),
+    Again(StopKind),
+    Abort(E),
+}
+
 impl Attempt<'_> {
     /// What the closure's result means, given what the attempt has recorded (A3).
-    #[inline]
-    fn decide<R, E>(&self, result: Result<R, Abort<E>>) -> Result<R, Lost<E>> {
+    #[inline(always)]
+    fn decide<R, E>(&self, result: Result<R, Abort<E>>) -> Decision<R, E> {
         match (result, self.recorded.get()) {
-            (Ok(value), None) => Ok(value),
+            (Ok(value), None) => Decision::Commit(value),
             (Ok(value), Some(Recorded::Stop(kind))) => {
                 discard(value);
-                Err(kind.into())
+                Decision::Again(kind)
             }
             (Ok(_), Some(Recorded::Abort(at))) => swallowed_abort(at),
             (Err(Abort(Reason::Stop(Stop { attempt, kind }))), _) => {
                 self.check_issued(Some(attempt));
-                Err(kind.into())
+                Decision::Again(kind)
             }
             (Err(Abort(Reason::Error { error, issued })), _) => {
                 self.check_issued(issued);
-                Err(Lost::Abort(error))
+                Decision::Abort(error)
             }
         }
     }
@@ -333,7 +362,7 @@ impl Attempt<'_> {
     }
 }
 
-impl<E> From<StopKind> for Lost<E> {
+impl From<StopKind> for Lost {
     fn from(kind: StopKind) -> Self {
         match kind {
             StopKind::Retry => Lost::Retry,

@@ -35,9 +35,8 @@ impl Default for Backoff {
 }
 
 /// The back-off of one call.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Pause {
-    policy: Backoff,
     losses: u32,
 }
 
@@ -45,14 +44,10 @@ pub(crate) struct Pause {
 const YIELD_AFTER: u32 = 6;
 
 impl Pause {
-    pub(crate) fn new(policy: Backoff) -> Pause {
-        Pause { policy, losses: 0 }
-    }
-
     /// Waits a little, longer each time.
     #[cold]
-    pub(crate) fn wait(&mut self) {
-        let Backoff::Jittered { min_spins, max_spins } = self.policy else { return };
+    pub(crate) fn wait(&mut self, policy: Backoff) {
+        let Backoff::Jittered { min_spins, max_spins } = policy else { return };
         let limit = min_spins.saturating_mul(1 << self.losses.min(16)).min(max_spins);
         self.losses += 1;
         for _ in 0..random::up_to(limit) {

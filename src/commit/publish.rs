@@ -1,6 +1,6 @@
 //! One commit: choose a base, validate, build, swap, wake.
 
-use super::{Pause, Shared, Turn};
+use super::{Backoff, Pause, Shared, Turn};
 use crate::store::{Base, Count, Journal, Published, Workspace};
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::Instant;
@@ -15,6 +15,7 @@ pub(crate) struct Rules<'r, F> {
     /// isolation one that was ensured or written (§2.2).
     pub(crate) find_conflict: F,
     pub(crate) deadline: Option<Instant>,
+    pub(crate) backoff: Backoff,
     pub(crate) pause: &'r mut Pause,
 }
 
@@ -28,7 +29,7 @@ pub(crate) enum Outcome {
     Panicked(Box<dyn Any + Send>),
 }
 
-/// Publishes the workspace's writes (C1). A lost swap re-applies them; no closure runs again for it (§2.3).
+/// Publishes the workspace's writes, of which there are some (C1). A lost swap re-applies them; no closure runs again for it (§2.3).
 #[inline]
 pub(crate) fn commit<'s, F>(
     ws: &mut Workspace<'_>,
@@ -39,11 +40,6 @@ pub(crate) fn commit<'s, F>(
 where
     F: Fn(&Workspace<'_>) -> Option<u32>,
 {
-    if ws.is_read_only() {
-        // Serialises at its snapshot: nothing to validate (§2.5).
-        ws.count(Count::ReadOnly);
-        return Outcome::Committed;
-    }
     let mut lost = 0;
     loop {
         let base = ws.choose_base();
@@ -85,7 +81,7 @@ where
                 ws.count(Count::LostSwaps);
                 lost += 1;
                 if lost < LOST_SWAPS_BEFORE_TURN || turn.is_some() {
-                    rules.pause.wait();
+                    rules.pause.wait(rules.backoff);
                 } else {
                     // From here on each other commit that has its base already can win once more, and no further one.
                     *turn = shared.turnstile.take(rules.deadline);

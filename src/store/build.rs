@@ -1,9 +1,11 @@
 //! Building the next root and swapping it in (I1, I2).
 
-use super::limbo::{Retired, What};
+use super::cell::CellRef;
+use super::limbo::{Limbo, Retired, What};
 use super::merge::{self, OwnedWord, Source};
-use super::node::{self, Child, Inner, JOURNAL, Journal, Leaf, Root};
+use super::node::{self, Child, JOURNAL, Journal, Leaf, Root};
 use super::pins;
+use super::pool::Pool;
 use super::reclaim::Garbage;
 use super::value::Word;
 use super::workspace::{Workspace, slot_at};
@@ -14,19 +16,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Vectors that a build needs.
 #[derive(Default)]
 pub(super) struct Buffers {
-    /// Nodes made for the root that is being built.
-    fresh: Vec<Fresh>,
-    /// What that root replaces.
-    retired: Vec<Retired>,
-    /// Slots that it changes.
+    /// Slots that the root that is being built changes.
     changed: Vec<u32>,
     /// Results of merge functions, with the positions of their entries.
     merged: Vec<(usize, OwnedWord)>,
-}
-
-enum Fresh {
-    Leaf(*mut Leaf),
-    Inner(*mut Inner),
 }
 
 /// What a commit is built on.
@@ -54,7 +47,7 @@ impl Workspace<'_> {
     #[inline]
     pub(crate) fn choose_base(&mut self) -> Base {
         // From here on the snapshot may be let go, so it is not on offer any more.
-        super::local::offer_root(self.seat.store, std::ptr::null());
+        super::local::withdraw_root();
         // ORDERING: SeqCst: before the look at the turn in the total order; partner: the swap of the turn's holder. Content:
         // the root is used only if it is the pinned one.
         if self.base.is_null() && std::ptr::eq(self.seat.store.newest().load(Ordering::SeqCst), self.root) {
@@ -122,12 +115,14 @@ impl Workspace<'_> {
                 if !entry.state.is_merge() {
                     continue;
                 }
-                let (merges, inline) = (entry.state.merges.clone(), entry.state.is_inline());
+                let (merges, inline) = (entry.state.merges.to_vec(), entry.state.is_inline());
                 let found = node::find(self.base, entry.slot);
                 let source = if !found.is_null() && (*found).stamp > entry.born {
                     Source::Word(&raw const (*found).word)
                 } else {
-                    Source::Initial(entry.cell.as_ref().expect("unwritten in the base, so in the snapshot").as_ptr())
+                    Source::Initial(
+                        entry.before.cell.as_ref().expect("unwritten in the base, so in the snapshot").as_ptr(),
+                    )
                 };
                 let mut made = Made { words: Vec::new(), scratch: self };
                 merge::apply_all(&merges, source, inline, &mut made.words);
@@ -181,40 +176,45 @@ impl Workspace<'_> {
     #[inline(always)]
     fn publish_draft(&mut self, waiters: bool, even_unchanged: bool) -> Published {
         let (store, member) = (self.seat.store, self.seat.member);
-        // SAFETY: I9: no user code runs in here; I3: the base is pinned.
-        let (own, scratch) = unsafe { (member.own(), self.scratch()) };
-        let (writes, buffers) = (&mut scratch.writes, &mut scratch.build);
-        debug_assert!(buffers.fresh.is_empty() && buffers.retired.is_empty());
+        // SAFETY: I9: no user code runs in here; the first word is not idle: the attempt has not ended.
+        let (own, scratch, limbo) = unsafe { (member.own(), member.scratch(), member.limbo()) };
+        let (writes, buffers) = (&scratch.writes, &mut scratch.build);
         buffers.changed.clear();
         // SAFETY: I3: the base is pinned.
         let (base, version) = unsafe { (&*self.base, self.base_version() + 1) };
-        let mut draft = Draft { root: std::ptr::null_mut(), version, base, pool: &mut own.pool, buffers };
-        let mut merged = 0;
-        for (at, entry) in writes.entries.iter().enumerate() {
-            let old = slot_at(base, entry.slot);
-            let written = old.stamp > entry.born;
+        let on_snapshot = std::ptr::eq(self.base, self.root);
+        let rest = limbo.rest();
+        let mut draft = Draft {
+            root: std::ptr::null_mut(),
+            version,
+            base,
+            pool: &mut own.pool,
+            limbo,
+            changed: &mut buffers.changed,
+        };
+        let mut merged = buffers.merged.iter();
+        for entry in &writes.entries {
+            let old = if on_snapshot && !entry.before.slot.is_null() {
+                // SAFETY: I3: the snapshot is the base, which is pinned.
+                unsafe { *entry.before.slot }
+            } else {
+                slot_at(base, entry.slot)
+            };
             let mut word = entry.state.word;
             if entry.state.is_merge() {
                 // Merges were evaluated in the order of the entries.
-                debug_assert_eq!(draft.buffers.merged[merged].0, at);
-                word = draft.buffers.merged[merged].1.word;
-                merged += 1;
+                word = merged.next().expect("every merge was evaluated").1.word;
             }
+            let unwritten = entry.before.cell.as_ref().filter(|_| old.stamp <= entry.born);
+            debug_assert!(unwritten.is_some() || old.stamp > entry.born, "what the snapshot has, the base has");
             if entry.state.is_inline() {
-                let before = match (&entry.cell, written) {
-                    (_, true) => old.word,
-                    (Some(cell), false) => cell.initial_word(),
-                    (None, false) => {
-                        unreachable!("unwritten in the base, so in the snapshot, where the handle was kept")
-                    }
-                };
+                let before = unwritten.map_or(old.word, CellRef::initial_word);
                 // An identical value is no change (§3.1).
                 if before.same_bits(word) {
                     continue;
                 }
             }
-            if !written {
-                let cell = entry.cell.as_ref().expect("unwritten in the base, so in the snapshot");
+            if let Some(cell) = unwritten {
                 draft.retire(0, What::Initial(cell.retire_initial()));
             } else if !entry.state.is_inline() {
                 // SAFETY: a stamp after `born` is of this variable (I6), whose type is boxed.
@@ -223,7 +223,7 @@ impl Workspace<'_> {
             // SAFETY: I2: the draft is private, the base pinned.
             unsafe { draft.set(entry.slot, word) };
         }
-        if draft.buffers.changed.is_empty() && !even_unchanged {
+        if draft.changed.is_empty() && !even_unchanged {
             return Published::Unchanged;
         }
         // SAFETY: I2: as above.
@@ -234,19 +234,15 @@ impl Workspace<'_> {
         let swapped = store.newest().compare_exchange(self.base.cast_mut(), root, Ordering::SeqCst, Ordering::Relaxed);
         model_fence();
         // SAFETY: I9: the hook has returned.
-        let (own, scratch) = unsafe { (member.own(), self.scratch()) };
-        let buffers = &mut scratch.build;
+        let (own, scratch, limbo) = unsafe { (member.own(), member.scratch(), member.limbo()) };
         if swapped.is_err() {
             // SAFETY: I2: never published.
-            unsafe { unmake(root, buffers, &mut own.pool) };
+            unsafe { unmake(root, &scratch.build.changed, &mut own.pool) };
+            limbo.cut(rest);
             return Published::Lost;
         }
-        // SAFETY: I9: the first word is not idle: the attempt has not ended.
-        let limbo = unsafe { member.limbo() };
-        limbo.push(Retired { birth: version - 1, retire: version, what: What::Root(self.base.cast_mut()) });
-        limbo.append(&mut buffers.retired);
-        buffers.fresh.clear();
-        buffers.merged.drain(..).for_each(|(_, owned)| owned.publish());
+        limbo.push(Retired::new(version - 1, version, What::Root(self.base.cast_mut())));
+        scratch.build.merged.drain(..).for_each(|(_, owned)| owned.publish());
         own.seen = version;
         self.published = true;
         if waiters {
@@ -265,7 +261,7 @@ impl Workspace<'_> {
         let word = &self.seat.member.words[1 - self.base_word];
         let (newest, _) = pins::acquire(word, version, self.seat.store.newest());
         // SAFETY: I3: pinned just now. By version, since the address may be another root's by now.
-        self.new_root = (unsafe { (*newest).version } == version).then_some(newest);
+        self.new_root = if unsafe { (*newest).version } == version { newest } else { std::ptr::null() };
     }
 
     /// Hands the results of `merge_then` over, after the swap.
@@ -302,10 +298,11 @@ impl Workspace<'_> {
 
     /// Everybody who waited for what this commit (and its base's) wrote has been told.
     pub(crate) fn set_announced(&mut self) {
-        if let Some(root) = self.new_root.take() {
+        if !self.new_root.is_null() {
             // ORDERING: Release: partner: `unannounced`.
             // SAFETY: I3: pinned since before the swap.
-            unsafe { &*root }.announced.store(true, Ordering::Release);
+            unsafe { &*self.new_root }.announced.store(true, Ordering::Release);
+            self.new_root = std::ptr::null();
         }
     }
 
@@ -336,13 +333,16 @@ struct Draft<'a> {
     root: *mut Root,
     version: u64,
     base: &'a Root,
-    pool: &'a mut super::pool::Pool,
-    buffers: &'a mut Buffers,
+    pool: &'a mut Pool,
+    /// What the draft replaces goes straight in there; a swap that fails takes it out again.
+    limbo: &'a mut Limbo,
+    changed: &'a mut Vec<u32>,
 }
 
 impl Draft<'_> {
+    #[inline(always)]
     fn retire(&mut self, birth: u64, what: What) {
-        self.buffers.retired.push(Retired { birth, retire: self.version, what });
+        self.limbo.push(Retired::new(birth, self.version, what));
     }
 
     fn root(&mut self) -> *mut Root {
@@ -376,7 +376,6 @@ impl Draft<'_> {
                         self.retire((*inner).birth, What::Inner(inner));
                     }
                     *place = self.pool.inner(inner, self.version);
-                    self.buffers.fresh.push(Fresh::Inner(*place));
                 }
                 place = &raw mut (**place).children[node::digit(slot, level)];
             }
@@ -386,12 +385,11 @@ impl Draft<'_> {
                     self.retire((*leaf).birth, What::Leaf(leaf));
                 }
                 leaf = self.pool.leaf(leaf, self.version);
-                self.buffers.fresh.push(Fresh::Leaf(leaf));
                 *place = leaf.cast();
             }
             (*leaf).slots[node::digit(slot, 0)] = node::Slot { stamp: self.version, word };
         }
-        self.buffers.changed.push(slot);
+        self.changed.push(slot);
     }
 
     /// One level more: the old children go under the first child.
@@ -404,7 +402,6 @@ impl Draft<'_> {
             let children = &mut (*root).children;
             if children.iter().any(|child| !child.is_null()) {
                 let inner = self.pool.inner(std::ptr::null(), self.version);
-                self.buffers.fresh.push(Fresh::Inner(inner));
                 (*inner).children = *children;
                 *children = [std::ptr::null_mut(); node::FAN];
                 children[0] = inner;
@@ -429,7 +426,7 @@ impl Draft<'_> {
                     Journal::Slots { len, slots } => Some(slots[..usize::from(len)].to_vec()),
                 };
             }
-            let own = &self.buffers.changed;
+            let own = &*self.changed;
             if let Some(mut owed) = journal.filter(|owed| owed.len() + own.len() <= JOURNAL) {
                 owed.extend_from_slice(own);
                 let mut slots = [0; JOURNAL];
@@ -442,22 +439,46 @@ impl Draft<'_> {
     }
 }
 
-/// Takes a draft that was not published apart.
+/// Takes a draft that was not published apart: its own nodes are those born in its version.
 ///
 /// # Safety
 /// Its nodes are the caller's.
 #[cold]
-unsafe fn unmake(root: *mut Root, buffers: &mut Buffers, pool: &mut super::pool::Pool) {
+unsafe fn unmake(root: *mut Root, changed: &[u32], pool: &mut Pool) {
     // SAFETY: never published: nobody else has seen the nodes.
     unsafe {
-        for fresh in buffers.fresh.drain(..) {
-            match fresh {
-                Fresh::Leaf(leaf) => pool.put_leaf(leaf),
-                Fresh::Inner(inner) => pool.put_inner(inner),
+        // From the leaves up, so that the way to a node is there until the node goes. A tree that has grown has new nodes on the path to
+        // slot 0 as well.
+        for level in 0..=(*root).height {
+            for &slot in changed.iter().chain(&[0]) {
+                take_out(root, slot, level, pool);
             }
         }
         pool.put_root(root);
     }
-    // What would have been replaced has not been.
-    buffers.retired.clear();
+}
+
+/// Takes the node at `level` on the path to a slot out of a draft, if it is the draft's own.
+///
+/// # Safety
+/// As for [`unmake`].
+unsafe fn take_out(root: *mut Root, slot: u32, level: u32, pool: &mut Pool) {
+    // SAFETY: the caller's promise: nodes that are not the draft's own are only looked at, under the base's pin (I3).
+    unsafe {
+        let version = (*root).version;
+        let mut at = (*root).height + 1;
+        let mut place: *mut Child = &raw mut (*root).children[node::digit(slot, at)];
+        loop {
+            at -= 1;
+            if (*place).is_null() || node::birth(*place) != version {
+                return;
+            }
+            if at == level {
+                break;
+            }
+            place = &raw mut (**place).children[node::digit(slot, at)];
+        }
+        let child = std::mem::replace(&mut *place, std::ptr::null_mut());
+        if level == 0 { pool.put_leaf(child.cast()) } else { pool.put_inner(child) }
+    }
 }

@@ -255,11 +255,28 @@ pub(super) struct RetiredInitial {
 unsafe impl Send for RetiredInitial {}
 
 impl RetiredInitial {
+    /// The claim as an address.
+    pub(super) fn into_raw(self) -> *mut () {
+        ManuallyDrop::new(self).head.as_ptr().cast()
+    }
+
+    /// The claim behind an address.
+    ///
+    /// # Safety
+    /// The address came out of `into_raw`, and nobody else makes a claim of it.
+    pub(super) unsafe fn from_raw(raw: *mut ()) -> RetiredInitial {
+        // SAFETY: it was not null in `into_raw`.
+        RetiredInitial { head: unsafe { NonNull::new_unchecked(raw.cast()) } }
+    }
+
     /// Whether the last handle has dropped the value.
-    pub(super) fn is_gone(&self) -> bool {
+    ///
+    /// # Safety
+    /// The address came out of `into_raw`, and its claim still stands.
+    pub(super) unsafe fn is_gone(raw: *mut ()) -> bool {
         // ORDERING: Relaxed: only says that there is nothing left to do.
-        // SAFETY: the weak count keeps the cell allocated.
-        unsafe { (*self.head.as_ptr()).state.load(Ordering::Relaxed) & GONE != 0 }
+        // SAFETY: the claim's weak count keeps the cell allocated.
+        unsafe { (*raw.cast::<CellHead>()).state.load(Ordering::Relaxed) & GONE != 0 }
     }
 
     /// Drops the initial value unless the last handle has done it. Runs user code.

@@ -105,25 +105,29 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::super::value::Word;
-    use super::super::writes::WriteSet;
+    use super::super::writes::{Before, WriteSet};
+
+    fn nothing() -> Before {
+        Before { slot: std::ptr::null(), cell: None }
+    }
 
     #[test]
     fn a_set_that_shrinks_by_undo_and_grows_again_finds_everything() {
         let mut writes = WriteSet::default();
         let mut trash = Vec::new();
         for slot in 0..3 {
-            writes.insert(slot, 0, None, Word::EMPTY, true);
+            writes.insert(slot, 0, nothing(), Word::EMPTY, true);
         }
         for round in 0..5 {
             let mark = writes.enter();
             for slot in 3..40 {
-                writes.insert(64 * slot + round, 0, None, Word::EMPTY, true);
+                writes.insert(64 * slot + round, 0, nothing(), Word::EMPTY, true);
             }
             writes.undo(mark, &mut trash);
             assert_eq!(writes.find(2), Some(2));
             assert_eq!(writes.find(64 * 3 + round), None);
         }
-        assert_eq!(writes.insert(7, 0, None, Word::EMPTY, true), 3);
+        assert_eq!(writes.insert(7, 0, nothing(), Word::EMPTY, true), 3);
         assert_eq!(writes.find(7), Some(3));
     }
 }

@@ -10,14 +10,31 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::probe::Probe;
 
 /// Something that a commit replaced.
+///
+/// Four words without padding: thousands of these move in and out of vectors, and a move of anything else goes through memory twice.
 pub(super) struct Retired {
-    /// First version that reached it (0 for an initial value).
+    /// First version that reached it (0 for an initial value; for a slot, the variable's `born`).
     pub(super) birth: u64,
     /// First version that does not.
     pub(super) retire: u64,
-    pub(super) what: What,
+    kind: Kind,
+    /// The thing, by its address; the number of a slot.
+    thing: *mut (),
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+enum Kind {
+    Leaf,
+    Inner,
+    Root,
+    Value,
+    Initial,
+    Slot,
+    BoxedSlot,
+}
+
+/// What it is.
 pub(super) enum What {
     Leaf(*mut Leaf),
     Inner(*mut Inner),
@@ -26,7 +43,7 @@ pub(super) enum What {
     Value(*mut Header),
     /// The initial value inside a variable.
     Initial(RetiredInitial),
-    /// A slot whose variable is gone, with the variable's `born` in `birth` (I7); `boxed` if the tree may hold a value.
+    /// A slot whose variable is gone (I7); `boxed` if the tree may hold a value.
     Slot {
         slot: u32,
         boxed: bool,
@@ -37,28 +54,70 @@ pub(super) enum What {
 unsafe impl Send for Retired {}
 
 impl Retired {
-    /// The versions whose pins keep the entry: for a slot, every attempt that began before its freeing (I7).
-    pub(super) fn kept_by(&self) -> std::ops::Range<u64> {
-        match self.what {
-            What::Slot { .. } => 0..self.retire,
-            _ => self.birth..self.retire,
+    #[inline(always)]
+    pub(super) fn new(birth: u64, retire: u64, what: What) -> Retired {
+        let (kind, thing) = match what {
+            What::Leaf(leaf) => (Kind::Leaf, leaf.cast()),
+            What::Inner(inner) => (Kind::Inner, inner.cast()),
+            What::Root(root) => (Kind::Root, root.cast()),
+            What::Value(header) => (Kind::Value, header.cast()),
+            What::Initial(initial) => (Kind::Initial, initial.into_raw()),
+            What::Slot { slot, boxed } => {
+                (if boxed { Kind::BoxedSlot } else { Kind::Slot }, std::ptr::without_provenance_mut(slot as usize))
+            }
+        };
+        Retired { birth, retire, kind, thing }
+    }
+
+    #[inline(always)]
+    pub(super) fn into_what(self) -> What {
+        let this = std::mem::ManuallyDrop::new(self);
+        match this.kind {
+            Kind::Leaf => What::Leaf(this.thing.cast()),
+            Kind::Inner => What::Inner(this.thing.cast()),
+            Kind::Root => What::Root(this.thing.cast()),
+            Kind::Value => What::Value(this.thing.cast()),
+            // SAFETY: made by `into_raw` in `new`; `this` gives it up.
+            Kind::Initial => What::Initial(unsafe { RetiredInitial::from_raw(this.thing) }),
+            Kind::Slot | Kind::BoxedSlot => {
+                What::Slot { slot: this.thing.addr() as u32, boxed: this.kind == Kind::BoxedSlot }
+            }
         }
     }
 
+    /// The versions whose pins keep the entry: for a slot, every attempt that began before its freeing (I7).
+    #[inline(always)]
+    pub(super) fn kept_by(&self) -> std::ops::Range<u64> {
+        if self.ignores_snapshots() { 0..self.retire } else { self.birth..self.retire }
+    }
+
     /// Kept snapshots do not count for slots: they hold no slot numbers.
+    #[inline(always)]
     pub(super) fn ignores_snapshots(&self) -> bool {
-        matches!(self.what, What::Slot { .. })
+        matches!(self.kind, Kind::Slot | Kind::BoxedSlot)
     }
 
     /// Whether nothing is left to wait for: the variable's last handle has dropped the initial value itself.
+    #[inline(always)]
     pub(super) fn is_void(&self) -> bool {
-        matches!(&self.what, What::Initial(initial) if initial.is_gone())
+        // SAFETY: made by `into_raw` in `new`, and still this entry's.
+        self.kind == Kind::Initial && unsafe { RetiredInitial::is_gone(self.thing) }
     }
 
     /// Whether freeing it runs user code, so that it should not wait for a batch (§1.7).
-    #[inline]
+    #[inline(always)]
     pub(super) fn has_value(&self) -> bool {
-        matches!(self.what, What::Value(_) | What::Initial(_) | What::Slot { boxed: true, .. })
+        matches!(self.kind, Kind::Value | Kind::Initial | Kind::BoxedSlot)
+    }
+}
+
+impl Drop for Retired {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.kind == Kind::Initial {
+            // SAFETY: as in `into_what`; the entry goes.
+            drop(unsafe { RetiredInitial::from_raw(self.thing) });
+        }
     }
 }
 
@@ -107,6 +166,12 @@ pub(super) struct Limbo {
     pub(super) values: usize,
 }
 
+/// A length of the recent entries.
+pub(super) struct Rest {
+    len: usize,
+    values: usize,
+}
+
 impl Limbo {
     #[inline]
     pub(super) fn push(&mut self, entry: Retired) {
@@ -114,14 +179,15 @@ impl Limbo {
         self.recent.push(entry);
     }
 
-    pub(super) fn append(&mut self, entries: &mut Vec<Retired>) {
-        self.values += entries.iter().filter(|entry| entry.has_value()).count();
-        self.recent.append(entries);
+    /// A point to cut back to.
+    pub(super) fn rest(&self) -> Rest {
+        Rest { len: self.recent.len(), values: self.values }
     }
 
-    #[inline]
-    pub(super) fn len(&self) -> usize {
-        self.recent.len() + self.groups.iter().map(|g| g.entries.len()).sum::<usize>()
+    /// Forgets what was pushed since: it was not replaced after all.
+    pub(super) fn cut(&mut self, rest: Rest) {
+        self.recent.truncate(rest.len);
+        self.values = rest.values;
     }
 
     /// Whether values wait for nothing but a vacuum, as far as can be told without a scan.

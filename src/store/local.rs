@@ -40,7 +40,7 @@ struct State {
     store: Cell<u64>,
     member: Cell<*const Member>,
     /// The call that is running a transaction.
-    running: Cell<Option<CallSite>>,
+    running: Cell<*const CallSite>,
     /// The running attempt's snapshot, in the store with this id (0: none).
     attempt_store: Cell<u64>,
     attempt_root: Cell<*const Root>,
@@ -54,7 +54,7 @@ crate::sync::tls!(
     static STATE: State = State {
         store: Cell::new(0),
         member: Cell::new(ptr::null()),
-        running: Cell::new(None),
+        running: Cell::new(ptr::null()),
         attempt_store: Cell::new(0),
         attempt_root: Cell::new(ptr::null()),
         suspended: Cell::new(0),
@@ -85,7 +85,7 @@ impl Drop for Seats {
         for assigned in self.list.take() {
             if let Some(store) = assigned.store.upgrade() {
                 // SAFETY: the store lives, and with it the record, which this thread owns and is not using.
-                Seat { store: &store, member: unsafe { &*assigned.member }, spare: true };
+                Seat { store: &store, member: unsafe { &*assigned.member }, spare: true }.leave();
             }
         }
     }
@@ -98,7 +98,8 @@ pub(crate) fn leave_thread() {
     SEATS.with(|seats| drop(Seats { list: RefCell::new(seats.list.take()) }));
 }
 
-/// The right to use a record of a store; gives it up when dropped.
+/// The right to use a record of a store, until [`Seat::leave`].
+#[must_use = "a seat that is not left keeps its record"]
 pub(super) struct Seat<'s> {
     pub(super) store: &'s Arc<Store>,
     pub(super) member: &'s Member,
@@ -110,6 +111,13 @@ impl<'s> Seat<'s> {
     /// The thread's own record, or another if that one is in use (a destructor inside an attempt) or the thread is ending.
     #[inline(always)]
     pub(super) fn take(store: &'s Arc<Store>) -> Seat<'s> {
+        let (member, spare) = Seat::find(store);
+        Seat { store, member, spare }
+    }
+
+    /// Its record, and whether that is a spare one. (In registers: a seat that went through memory here would have to be copied.)
+    #[inline(always)]
+    fn find(store: &'s Arc<Store>) -> (&'s Member, bool) {
         let cached = STATE.with(|state| if state.store.get() == store.id { state.member.get() } else { ptr::null() });
         if !cached.is_null() {
             // SAFETY: I9: the cache holds a record that this thread owns, of a store that lives.
@@ -118,32 +126,34 @@ impl<'s> Seat<'s> {
             let own = unsafe { member.own() };
             if !own.busy {
                 own.busy = true;
-                return Seat { store, member, spare: false };
+                return (member, false);
             }
         }
-        Seat::take_slow(store)
+        Seat::find_slow(store)
     }
 
     #[cold]
-    fn take_slow(store: &'s Arc<Store>) -> Seat<'s> {
+    #[inline(never)]
+    fn find_slow(store: &'s Arc<Store>) -> (&'s Member, bool) {
         if let Some(member) = assigned(store) {
             // SAFETY: I9: as above.
             let own = unsafe { member.own() };
             if !own.busy {
                 own.busy = true;
-                return Seat { store, member, spare: false };
+                return (member, false);
             }
         }
         let member = store.take_member();
         // SAFETY: I9: taken just now.
         unsafe { member.own() }.busy = true;
-        Seat { store, member, spare: true }
+        (member, true)
     }
 }
 
-impl Drop for Seat<'_> {
-    #[inline]
-    fn drop(&mut self) {
+impl Seat<'_> {
+    /// Gives it up.
+    #[inline(always)]
+    pub(super) fn leave(&mut self) {
         if self.spare {
             retire_record(self.store, self.member);
         } else {
@@ -214,8 +224,9 @@ pub(super) unsafe fn clean_up(store: &Store, member: &Member, always: bool) {
         member.unpin_busy();
         if always || vacuum::due(store, member.own(), member.limbo()) {
             vacuum::vacuum(store, member);
+        } else {
+            vacuum::leave_rest(member.own(), member.limbo(), member);
         }
-        member.set_backlog();
     }
     member.leave();
 }
@@ -255,21 +266,23 @@ pub(super) fn retire_slot(home: Option<&Arc<Store>>, slot: u32, born: u64, boxed
             let own = member.own();
             own.freed.push(freed);
             own.freed_boxed |= boxed;
-            (own.busy, own.freed_boxed || own.freed.len() >= vacuum::SLOT_BATCH)
+            own.attention |= own.freed_boxed || own.freed.len() >= vacuum::SLOT_BATCH;
+            (own.busy, own.attention)
         };
         if enough && !busy {
             tidy(store);
         }
         return;
     }
-    let seat = Seat::take(store);
+    let mut seat = Seat::take(store);
     // SAFETY: I9: the seat's owner is this thread. The end of the seat cleans up.
     unsafe { seat.member.own() }.freed.push(freed);
+    seat.leave();
 }
 
 /// Entries that hung on a snapshot that has gone: into this thread's limbo, and freed now if it is not in an attempt.
 pub(super) fn adopt_retired(store: &Arc<Store>, entries: Vec<Retired>) {
-    let seat = Seat::take(store);
+    let mut seat = Seat::take(store);
     // SAFETY: I9: the seat's owner is this thread and not in an attempt with this record; pinned or busy, the limbo is its.
     let mut garbage = unsafe {
         seat.member.pin(store.newest());
@@ -277,23 +290,22 @@ pub(super) fn adopt_retired(store: &Arc<Store>, entries: Vec<Retired>) {
         entries.into_iter().for_each(|entry| limbo.push(entry));
         seat.member.unpin_busy();
         vacuum::vacuum(store, seat.member);
-        seat.member.set_backlog();
         seat.member.leave();
         std::mem::take(&mut seat.member.own().garbage)
     };
-    drop(seat);
+    seat.leave();
     reclaim::dispose(&mut garbage);
 }
 
 /// Runs what is due of this thread's clean-up in `store`, outside attempts.
 fn tidy(store: &Arc<Store>) {
-    let seat = Seat::take(store);
+    let mut seat = Seat::take(store);
     // SAFETY: I9: the seat's owner is this thread and not in an attempt with this record.
     let mut garbage = unsafe {
         clean_up(store, seat.member, false);
         std::mem::take(&mut seat.member.own().garbage)
     };
-    drop(seat);
+    seat.leave();
     reclaim::dispose(&mut garbage);
 }
 
@@ -303,50 +315,50 @@ pub(super) fn seen(store: &Arc<Store>) -> u64 {
     own_record(store).map_or(0, |member| unsafe { member.own() }.seen)
 }
 
-/// Marks this thread as running a transaction; one at a time (§2.9).
-pub(crate) struct Running {
-    _not_send: std::marker::PhantomData<*const ()>,
+/// Marks this thread as running a transaction; one at a time (§2.9). Until [`leave_call`].
+///
+/// # Panics
+/// Inside a running transaction of this thread, naming both call sites.
+#[inline(always)]
+pub(crate) fn enter_call(site: &CallSite) {
+    STATE.with(|state| {
+        if !state.running.get().is_null() {
+            // SAFETY: set by a call that has not ended: it is further up this thread's stack, and `site` with it.
+            nested_call(site, unsafe { &*state.running.get() });
+        }
+        state.running.set(site);
+    });
 }
 
-impl Running {
-    /// # Panics
-    /// Inside a running transaction of this thread, naming both call sites.
-    #[inline]
-    pub(crate) fn enter(site: CallSite) -> Running {
-        STATE.with(|state| {
-            if let Some(outer) = state.running.get() {
-                nested_call(site, outer);
-            }
-            state.running.set(Some(site));
-        });
-        Running { _not_send: std::marker::PhantomData }
-    }
-}
-
-impl Drop for Running {
-    #[inline]
-    fn drop(&mut self) {
-        STATE.with(|state| state.running.set(None));
-        clear_died();
-    }
+/// The transaction is over.
+#[inline(always)]
+pub(crate) fn leave_call() {
+    STATE.with(|state| state.running.set(ptr::null()));
+    clear_died();
 }
 
 #[cold]
 #[inline(never)]
-fn nested_call(inner: CallSite, outer: CallSite) -> ! {
+fn nested_call(inner: &CallSite, outer: &CallSite) -> ! {
     panic!(
         "tvar: {inner} called inside the transaction {outer}; use the `Tx` that is running, or `tx.nested` for a part \
          that can fail on its own"
     );
 }
 
-/// Offers the running attempt's pinned snapshot to `KeptSnapshot::take`; null withdraws it.
-#[inline]
+/// Offers the running attempt's pinned snapshot to `KeptSnapshot::take`.
+#[inline(always)]
 pub(super) fn offer_root(store: &Store, root: *const Root) {
     STATE.with(|state| {
-        state.attempt_store.set(if root.is_null() { 0 } else { store.id });
+        state.attempt_store.set(store.id);
         state.attempt_root.set(root);
     });
+}
+
+/// Withdraws it.
+#[inline(always)]
+pub(super) fn withdraw_root() {
+    STATE.with(|state| state.attempt_store.set(0));
 }
 
 /// The root that a running attempt of this thread in `store` has pinned.
@@ -362,7 +374,7 @@ pub(crate) fn outside_attempt(f: impl FnOnce()) {
 
 /// The attempt of this thread, put aside; goes on when dropped.
 struct Suspended {
-    running: Option<CallSite>,
+    running: *const CallSite,
     store: u64,
     root: *const Root,
 }
@@ -370,8 +382,8 @@ struct Suspended {
 impl Suspended {
     fn begin() -> Suspended {
         STATE.with(|state| {
-            let running = state.running.take();
-            state.suspended.set(state.suspended.get() + u32::from(running.is_some()));
+            let running = state.running.replace(ptr::null());
+            state.suspended.set(state.suspended.get() + u32::from(!running.is_null()));
             Suspended { running, store: state.attempt_store.take(), root: state.attempt_root.get() }
         })
     }
@@ -380,7 +392,7 @@ impl Suspended {
 impl Drop for Suspended {
     fn drop(&mut self) {
         STATE.with(|state| {
-            state.suspended.set(state.suspended.get() - u32::from(self.running.is_some()));
+            state.suspended.set(state.suspended.get() - u32::from(!self.running.is_null()));
             state.running.set(self.running);
             state.attempt_store.set(self.store);
             state.attempt_root.set(self.root);
@@ -389,7 +401,7 @@ impl Drop for Suspended {
 }
 
 fn suspended_or_running() -> bool {
-    STATE.with(|state| state.suspended.get() > 0 || state.running.get().is_some())
+    STATE.with(|state| state.suspended.get() > 0 || !state.running.get().is_null())
 }
 
 /// Whether all of these variables of a store lost their last handle during the running attempt: nobody can ever write them.
@@ -409,8 +421,15 @@ fn alive_again(store: &Store, slot: u32) {
 }
 
 /// Forgets them: a new attempt begins, or none runs any more.
-#[inline]
-pub(super) fn clear_died() {
+#[inline(always)]
+pub(crate) fn clear_died() {
+    if STATE.with(|state| state.any_died.get()) {
+        forget_died();
+    }
+}
+
+#[cold]
+fn forget_died() {
     // A transaction in a destructor leaves what the attempt around it must know.
     if STATE.with(|state| state.suspended.get() == 0 && state.any_died.replace(false)) {
         let _ = DIED.try_with(|died| died.borrow_mut().clear());

@@ -7,6 +7,7 @@ use super::limbo::Limbo;
 use super::node::Root;
 use super::pins::{self, ADOPTED, BUSY, IDLE, Pinned};
 use super::pool::Pool;
+use super::reads::ReadSet;
 use super::reclaim::Garbage;
 use super::vacuum::Pins;
 use super::workspace::Scratch;
@@ -47,14 +48,15 @@ pub(super) struct Member {
     /// A thread owns the record.
     taken: AtomicBool,
     limbo: AtomicPtr<Limbo>,
-    /// How many entries the limbo held when the owner last left it. Written by the owner alone: an adopter's write could come after the
+    /// Not zero if the limbo held anything when the owner last left it. Written by the owner alone: an adopter's write could come after the
     /// owner's next one.
     backlog: AtomicUsize,
-    /// Attempts begun: lets others see that the owner is idle.
-    pub(super) ticks: plain::AtomicU64,
     counts: [plain::AtomicU64; COUNTS],
     pub(super) next: *const Member,
     own: UnsafeCell<Own>,
+    scratch: UnsafeCell<Scratch>,
+    /// The running attempt's read set. Changed through shared references, by the owner alone (I9).
+    pub(super) reads: ReadSet,
 }
 
 /// What only the owner touches.
@@ -73,7 +75,8 @@ pub(super) struct Own {
     pub(super) freed_boxed: bool,
     pub(super) garbage: Vec<Garbage>,
     pub(super) pins: Pins,
-    pub(super) scratch: Option<Box<Scratch>>,
+    /// The end of an attempt should look whether a vacuum is due, even if it published nothing.
+    pub(super) attention: bool,
 }
 
 pub(super) struct Freed {
@@ -82,7 +85,7 @@ pub(super) struct Freed {
     pub(super) boxed: bool,
 }
 
-// SAFETY: the atomics are shared by design; `own` and the limbo are touched by one thread at a time (I9), and what
+// SAFETY: the atomics are shared by design; `own`, the logs and the limbo are touched by one thread at a time (I9), and what
 // they hold may move between threads.
 unsafe impl Send for Member {}
 // SAFETY: as above.
@@ -97,10 +100,11 @@ impl Member {
             taken: AtomicBool::new(true),
             limbo: AtomicPtr::new(limbo),
             backlog: AtomicUsize::new(0),
-            ticks: plain::AtomicU64::new(0),
             counts: Default::default(),
             next: std::ptr::null(),
             own: UnsafeCell::new(Own { seen, ..Own::default() }),
+            scratch: UnsafeCell::default(),
+            reads: ReadSet::new(),
         })
     }
 
@@ -130,6 +134,17 @@ impl Member {
     pub(super) unsafe fn own(&self) -> &mut Own {
         // SAFETY: the caller's promise.
         unsafe { &mut *self.own.get() }
+    }
+
+    /// The write set and the buffers of the owner's attempt.
+    ///
+    /// # Safety
+    /// I9: the caller is the owner, no other reference from here is alive, and no user code runs while this one is.
+    #[allow(clippy::mut_from_ref, reason = "exclusive by I9")]
+    #[inline(always)]
+    pub(super) unsafe fn scratch(&self) -> &mut Scratch {
+        // SAFETY: the caller's promise.
+        unsafe { &mut *self.scratch.get() }
     }
 
     /// The owner's limbo.
@@ -192,14 +207,11 @@ impl Member {
         self.words[0].store(idle_with(limbo), Ordering::Release);
     }
 
-    /// Tells others how much a limbo holds that its owner is about to leave.
-    ///
-    /// # Safety
-    /// As for [`Member::limbo`].
-    pub(super) unsafe fn set_backlog(&self) {
+    /// Tells others whether the limbo that its owner is about to leave holds anything.
+    #[inline(always)]
+    pub(super) fn set_backlog(&self, limbo: &Limbo) {
         // ORDERING: Relaxed: a hint.
-        // SAFETY: I9: the caller's promise.
-        self.backlog.store(unsafe { self.limbo() }.len(), Ordering::Relaxed);
+        self.backlog.store(limbo.recent.len() + limbo.groups.len(), Ordering::Relaxed);
     }
 
     /// Somebody took the limbo over: a new one.
@@ -237,6 +249,11 @@ impl Member {
         let counter = &self.counts[what as usize];
         // ORDERING: Relaxed: statistics, one writer.
         counter.store(counter.load(plain::Ordering::Relaxed) + 1, plain::Ordering::Relaxed);
+    }
+
+    /// Attempts that have ended, roughly: lets others see that the owner is idle.
+    pub(super) fn activity(&self) -> u64 {
+        self.counted().iter().fold(0, |sum, count| sum.wrapping_add(*count))
     }
 
     pub(super) fn counted(&self) -> [u64; COUNTS] {

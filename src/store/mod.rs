@@ -15,6 +15,7 @@ mod merge;
 mod node;
 mod pins;
 mod pool;
+mod reads;
 mod reclaim;
 mod tear_down;
 #[cfg(all(test, not(tvar_loom)))]
@@ -29,7 +30,7 @@ pub(crate) use cell::Var;
 pub(crate) use kept::KeptSnapshot;
 #[cfg(tvar_loom)]
 pub(crate) use local::leave_thread;
-pub(crate) use local::{CallSite, Running, died_in_attempt, outside_attempt};
+pub(crate) use local::{CallSite, clear_died, died_in_attempt, enter_call, leave_call, outside_attempt};
 pub(crate) use member::Count;
 pub(crate) use merge::Outbox;
 pub(crate) use node::Journal;
@@ -303,11 +304,8 @@ impl Drop for Store {
             // SAFETY: the record is owned here.
             let own = unsafe { taken.own() };
             for freed in own.freed.drain(..) {
-                retired.push(limbo::Retired {
-                    birth: freed.born,
-                    retire: 0,
-                    what: limbo::What::Slot { slot: freed.slot, boxed: freed.boxed },
-                });
+                let what = limbo::What::Slot { slot: freed.slot, boxed: freed.boxed };
+                retired.push(limbo::Retired::new(freed.born, 0, what));
             }
             garbage.append(&mut own.garbage);
         }

@@ -67,6 +67,15 @@ pub(super) struct Root {
     pub(super) children: [Child; FAN],
 }
 
+/// The version that made a node.
+///
+/// # Safety
+/// It is a node of a pinned root (I3), or the caller's own.
+pub(super) unsafe fn birth(node: Child) -> u64 {
+    // SAFETY: the caller's promise; both kinds of node begin with their birth.
+    unsafe { *node.cast::<u64>() }
+}
+
 /// How many slots a tree of this height can hold.
 pub(super) fn capacity(height: u32) -> u64 {
     1u64 << (BITS * (height + 2))

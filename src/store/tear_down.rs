@@ -12,7 +12,8 @@ pub(super) unsafe fn tear_down(root: *mut Root, retired: Vec<Retired>, garbage: 
     // SAFETY: everything is out of reach and owned by the caller; each node is in the newest tree or in one limbo.
     unsafe {
         for entry in retired {
-            match entry.what {
+            let birth = entry.birth;
+            match entry.into_what() {
                 What::Leaf(leaf) => drop(Box::from_raw(leaf)),
                 What::Inner(inner) => drop(Box::from_raw(inner)),
                 What::Root(root) => drop(Box::from_raw(root)),
@@ -20,7 +21,7 @@ pub(super) unsafe fn tear_down(root: *mut Root, retired: Vec<Retired>, garbage: 
                 What::Initial(initial) => garbage.push(Garbage::Initial(initial)),
                 What::Slot { slot, boxed } => {
                     let found = node::find(root, slot);
-                    if boxed && !found.is_null() && (*found).stamp > entry.birth {
+                    if boxed && !found.is_null() && (*found).stamp > birth {
                         garbage.push(Garbage::Value((*found).word.header()));
                     }
                 }

@@ -28,8 +28,7 @@ fn count(live: &Counter) -> u64 {
 
 /// Commits what `f` writes, whatever others have committed meanwhile.
 fn commit(store: &Arc<Store>, f: impl Fn(&Workspace<'_>)) {
-    let mut ws = Workspace::new(store);
-    ws.begin();
+    let mut ws = Workspace::begin(store);
     f(&ws);
     loop {
         ws.choose_base();
@@ -44,6 +43,14 @@ fn commit(store: &Arc<Store>, f: impl Fn(&Workspace<'_>)) {
         }
     }
     ws.deliver();
+    finish(ws);
+}
+
+/// Ends the attempt and gives the record back.
+fn finish(mut ws: Workspace<'_>) {
+    ws.end();
+    ws.dispose();
+    ws.leave();
 }
 
 #[test]
@@ -98,7 +105,7 @@ fn a_part_is_undone_with_its_values_and_lent_references_stay() {
         ws.write(&kept, Counted::new(&live, 3));
         ws.keep(inner);
         assert_eq!(lent.1, 1);
-        ws.modify(&kept, |old| Counted::new(&live, old.1 + 1));
+        ws.modify_own(&kept, |old| Counted::new(&live, old.1 + 1));
     });
     assert_eq!(KeptSnapshot::take(&store).read(&kept).1, 4);
     assert_eq!(count(&live), 1);
@@ -109,8 +116,7 @@ fn merges_apply_to_the_newest_value_and_report_it() {
     let store = Store::new(None);
     let text = Var::new(&store, None, String::from("a"));
     let mut outbox = None;
-    let mut ws = Workspace::new(&store);
-    ws.begin();
+    let mut ws = Workspace::begin(&store);
     ws.merge(&text, |t| format!("{t}b"));
     ws.merge(&text, |t| format!("{t}c"));
     outbox.replace(ws.then(&text, |t| t.len()));
@@ -120,7 +126,7 @@ fn merges_apply_to_the_newest_value_and_report_it() {
     assert_eq!(ws.publish(true), Published::Yes);
     ws.set_announced();
     ws.deliver();
-    drop(ws);
+    finish(ws);
     assert_eq!(KeptSnapshot::take(&store).read(&text), "xyzbc");
     assert_eq!(outbox.and_then(|outbox| outbox.with(Option::take)), Some(5));
 }
@@ -191,8 +197,7 @@ fn the_end_of_a_store_frees_what_its_limbos_hold() {
     let live = Arc::new(Counter::new(0));
     let store = Store::new(None);
     let var = Var::new(&store, None, Counted::new(&live, 0));
-    let mut reader = Workspace::new(&store);
-    reader.begin();
+    let reader = Workspace::begin(&store);
     for n in 0..5 {
         std::thread::scope(|s| {
             s.spawn(|| commit(&store, |ws| ws.write(&var, Counted::new(&live, n))));
@@ -201,7 +206,7 @@ fn the_end_of_a_store_frees_what_its_limbos_hold() {
     assert_eq!(reader.read(&var).1, 0);
     assert_eq!(count(&live), 2, "the reader's and the newest");
     drop(var);
-    drop(reader);
+    finish(reader);
     drop(store);
     assert_eq!(count(&live), 0);
 }

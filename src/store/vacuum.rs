@@ -12,7 +12,6 @@ use super::node;
 use super::pins::{self, Pinned};
 use super::reclaim::Garbage;
 use crate::sync::atomic::{AtomicU64, Ordering, model_fence};
-use crate::sync::plain;
 
 /// Entries that a limbo collects before a vacuum is worth its scan, for a store with one thread.
 const BATCH: usize = if cfg!(tvar_loom) { 1 } else { 64 };
@@ -52,7 +51,7 @@ struct WordPin {
 
 struct Idle {
     member: *const Member,
-    ticks: u64,
+    activity: u64,
     vacuums: u32,
 }
 
@@ -77,6 +76,13 @@ pub(super) fn due(store: &Store, own: &Own, limbo: &Limbo) -> bool {
         || limbo.recent.len() >= BATCH + BATCH_PER_MEMBER * store.member_count()
 }
 
+/// Notes what waits in the limbo for a later vacuum.
+#[inline(always)]
+pub(super) fn leave_rest(own: &mut Own, limbo: &Limbo, member: &Member) {
+    own.attention = limbo.groups.iter().any(|group| group.values > 0);
+    member.set_backlog(limbo);
+}
+
 /// Whether a variable has died whose value may still be in the tree.
 pub(super) fn due_for_values(own: &Own) -> bool {
     own.freed_boxed
@@ -88,11 +94,8 @@ pub(super) fn due_for_values(own: &Own) -> bool {
 /// logs has pinned a version up to it (I7).
 pub(super) fn retire_freed(own: &mut Own, limbo: &mut Limbo, newest: u64) {
     for freed in own.freed.drain(..) {
-        limbo.push(Retired {
-            birth: freed.born,
-            retire: newest + 1,
-            what: What::Slot { slot: freed.slot, boxed: freed.boxed },
-        });
+        let what = What::Slot { slot: freed.slot, boxed: freed.boxed };
+        limbo.push(Retired::new(freed.born, newest + 1, what));
     }
     own.freed_boxed = false;
 }
@@ -144,6 +147,7 @@ pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
     }
     limbo.values = 0;
     own.pins = pins;
+    leave_rest(own, limbo, member);
     // SAFETY: as promised to this function.
     unsafe { release_slots(store, member, slots) };
 }
@@ -234,13 +238,12 @@ impl Pins {
     /// Follows one record that has a backlog, to see whether its owner is idle.
     fn watch(&mut self, candidate: Option<&Member>) {
         self.idle = candidate.map(|member| {
-            // ORDERING: Relaxed: a hint.
-            let ticks = member.ticks.load(plain::Ordering::Relaxed);
+            let activity = member.activity();
             match &self.idle {
-                Some(idle) if std::ptr::eq(idle.member, member) && idle.ticks == ticks => {
-                    Idle { member, ticks, vacuums: idle.vacuums + 1 }
+                Some(idle) if std::ptr::eq(idle.member, member) && idle.activity == activity => {
+                    Idle { member, activity, vacuums: idle.vacuums + 1 }
                 }
-                _ => Idle { member, ticks, vacuums: 0 },
+                _ => Idle { member, activity, vacuums: 0 },
             }
         });
     }
@@ -275,7 +278,7 @@ fn recheck_groups(limbo: &mut Limbo, pins: &Pins) {
 
 fn free(entry: Retired, own: &mut Own, slots: &mut Vec<(u32, u64, bool)>) {
     let birth = entry.birth;
-    match entry.what {
+    match entry.into_what() {
         // SAFETY: I4: no pinned version reaches the node, and no later root does.
         What::Leaf(leaf) => unsafe { own.pool.put_leaf(leaf) },
         // SAFETY: as above.

@@ -4,18 +4,17 @@
 //! pinned until the attempt ends (I3), and no user code runs while the write set is borrowed (I9).
 
 use super::Store;
-use super::cell::{CellRef, Var};
+use super::cell::Var;
 use super::local::{self, Seat};
 use super::member::Count;
 use super::merge::{self, Outbox, OwnedWord, Source};
 use super::node::{self, Root, Slot};
+use super::reads::ReadSet;
 use super::reclaim::{self, Garbage};
 use super::value::{self, Word, is_inline};
-use super::writes::{IN_USE, LENT, Mark, WriteSet};
+use super::writes::{Before, IN_USE, LENT, Mark, WriteSet};
 use super::{pins, vacuum};
 use crate::sync::Arc;
-use crate::sync::plain;
-use std::cell::UnsafeCell;
 use std::ptr;
 
 /// Buffers that a record keeps from attempt to attempt.
@@ -46,28 +45,18 @@ pub(crate) struct Workspace<'s> {
     /// The word that pins the base.
     pub(super) base_word: usize,
     pub(super) published: bool,
-    /// The published root while it is pinned.
-    pub(super) new_root: Option<*const Root>,
-    scratch: UnsafeCell<Option<Box<Scratch>>>,
+    /// The published root while it is pinned; else null.
+    pub(super) new_root: *const Root,
 }
 
 impl<'s> Workspace<'s> {
-    /// A workspace without a snapshot; [`Workspace::begin`] takes one.
+    /// The workspace of a call's first attempt, on the newest snapshot.
     #[inline(always)]
-    pub(crate) fn new(store: &'s Arc<Store>) -> Self {
+    pub(crate) fn begin(store: &'s Arc<Store>) -> Self {
         let seat = Seat::take(store);
-        // SAFETY: I9: the seat's owner is this thread; the reference ends here.
-        let scratch = unsafe { seat.member.own() }.scratch.take().unwrap_or_default();
-        Workspace {
-            seat,
-            root: ptr::null(),
-            version: 0,
-            base: ptr::null(),
-            base_word: 0,
-            published: false,
-            new_root: None,
-            scratch: UnsafeCell::new(Some(scratch)),
-        }
+        // The pin first: the exchange in it waits for the stores before it, and those that follow need not wait.
+        let (root, version) = Workspace::pin(&seat);
+        Workspace { seat, root, version, base: ptr::null(), base_word: 0, published: false, new_root: ptr::null() }
     }
 
     /// The write set and the buffers.
@@ -77,8 +66,8 @@ impl<'s> Workspace<'s> {
     #[allow(clippy::mut_from_ref, reason = "exclusive by I9")]
     #[inline(always)]
     pub(super) unsafe fn scratch(&self) -> &mut Scratch {
-        // SAFETY: the caller's promise; the box is there until `drop`.
-        unsafe { (*self.scratch.get()).as_deref_mut().unwrap_unchecked() }
+        // SAFETY: the caller's promise; the seat's owner is this thread.
+        unsafe { self.seat.member.scratch() }
     }
 
     /// # Safety
@@ -94,18 +83,32 @@ impl<'s> Workspace<'s> {
         self.seat.store
     }
 
-    /// Begins an attempt on the newest snapshot; the one before must have ended.
+    /// Begins another attempt on the newest snapshot; the one before must have ended.
+    pub(crate) fn begin_again(&mut self) {
+        self.new_root = ptr::null();
+        (self.root, self.version) = Workspace::pin(&self.seat);
+    }
+
     #[inline(always)]
-    pub(crate) fn begin(&mut self) {
-        let member = self.seat.member;
-        // ORDERING: Relaxed: a hint, one writer.
-        member.ticks.store(member.ticks.load(plain::Ordering::Relaxed) + 1, plain::Ordering::Relaxed);
+    fn pin(seat: &Seat<'_>) -> (*const Root, u64) {
         // SAFETY: I9: the seat's owner is this thread.
-        self.root = unsafe { member.pin(self.seat.store.newest()) };
+        let root = unsafe { seat.member.pin(seat.store.newest()) };
+        seat.member.reads.clear();
+        local::offer_root(seat.store, root);
         // SAFETY: I3: pinned just now.
-        self.version = unsafe { (*self.root).version };
-        local::clear_died();
-        local::offer_root(self.seat.store, self.root);
+        (root, unsafe { (*root).version })
+    }
+
+    /// Notes that the attempt has read a variable.
+    #[inline(always)]
+    pub(crate) fn log_read(&self, slot: u32) {
+        self.seat.member.reads.push(slot);
+    }
+
+    /// What the attempt has read.
+    #[inline(always)]
+    pub(crate) fn reads(&self) -> &ReadSet {
+        &self.seat.member.reads
     }
 
     #[inline(always)]
@@ -113,14 +116,14 @@ impl<'s> Workspace<'s> {
         self.seat.member.count(what);
     }
 
-    /// The word of a variable in the snapshot; `None` if it is unwritten there.
+    /// The slot of a variable in the snapshot; `None` if it is unwritten there.
     #[inline(always)]
-    fn lookup<T: 'static>(&self, var: &Var<T>) -> Option<*const Word> {
+    fn lookup<T: 'static>(&self, var: &Var<T>) -> Option<*const Slot> {
         debug_assert!(!self.root.is_null());
         // SAFETY: I3: the snapshot is pinned; I6: only stamps after `born` are of this variable.
         unsafe {
             let found = node::find(self.root, var.slot());
-            (!found.is_null() && (*found).stamp > var.born()).then(|| &raw const (*found).word)
+            (!found.is_null() && (*found).stamp > var.born()).then_some(found)
         }
     }
 
@@ -130,7 +133,7 @@ impl<'s> Workspace<'s> {
         match self.lookup(var) {
             // SAFETY: I3: the word and its box stay as they are while the snapshot is pinned, that is, longer than `self` can
             // be borrowed.
-            Some(word) => unsafe { value::view(word) },
+            Some(slot) => unsafe { value::view(&raw const (*slot).word) },
             None => var.initial(),
         }
     }
@@ -170,14 +173,18 @@ impl<'s> Workspace<'s> {
         }
     }
 
-    /// A handle for the log if the variable is unwritten in the snapshot: the commit may retire its initial value.
-    fn handle_if_unwritten<T: Send + Sync + 'static>(&self, var: &Var<T>) -> Option<CellRef> {
-        if self.lookup(var).is_some() {
-            return None;
+    /// What the log keeps of a variable that the attempt is about to write: its slot in the snapshot, or a handle if it is unwritten
+    /// there, since the commit may retire its initial value.
+    #[inline(always)]
+    fn before<T: Send + Sync + 'static>(&self, var: &Var<T>) -> Before {
+        match self.lookup(var) {
+            Some(slot) => Before { slot, cell: None },
+            None => {
+                let cell = var.erase();
+                cell.set_written();
+                Before { slot: ptr::null(), cell: Some(cell) }
+            }
         }
-        let cell = var.erase();
-        cell.set_written();
-        Some(cell)
     }
 
     /// Buffers a value.
@@ -189,8 +196,7 @@ impl<'s> Workspace<'s> {
         let superseded = match writes.find(var.slot()) {
             Some(at) => writes.replace(at, word),
             None => {
-                let cell = self.handle_if_unwritten(var);
-                writes.insert(var.slot(), var.born(), cell, word, is_inline::<T>());
+                writes.insert(var.slot(), var.born(), self.before(var), word, is_inline::<T>());
                 None
             }
         };
@@ -199,14 +205,30 @@ impl<'s> Workspace<'s> {
         }
     }
 
-    /// Buffers `f` of the attempt's own value, or of the snapshot's if it has none. Not for a variable with merges.
-    #[inline]
-    pub(crate) fn modify<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl FnOnce(&T) -> T) {
+    /// Buffers `f` of the snapshot's value. Not for a variable in the write set.
+    #[inline(always)]
+    pub(crate) fn modify_first<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl FnOnce(&T) -> T) {
+        let before = self.before(var);
+        // SAFETY: as in `read`.
+        let old: &T =
+            if before.slot.is_null() { var.initial() } else { unsafe { value::view(&raw const (*before.slot).word) } };
+        let word = Word::encode(f(old));
+        // SAFETY: I9: no user code runs while the reference is alive.
+        let writes = unsafe { self.writes() };
+        if let Some(at) = writes.find(var.slot()) {
+            // `f` has written the variable itself.
+            if let Some(boxed) = writes.replace(at, word) {
+                reclaim::dispose_one(Garbage::Value(boxed));
+            }
+            return;
+        }
+        writes.insert(var.slot(), var.born(), before, word, is_inline::<T>());
+    }
+
+    /// Buffers `f` of the attempt's own value. Not for a variable with merges.
+    pub(crate) fn modify_own<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl FnOnce(&T) -> T) {
         // SAFETY: I9: a short look.
-        let Some(at) = unsafe { self.writes() }.find(var.slot()) else {
-            let new = f(self.read(var));
-            return self.write(var, new);
-        };
+        let Some(at) = unsafe { self.writes() }.find(var.slot()) else { return self.modify_first(var, f) };
         // SAFETY: I9: no user code runs while this reference is alive.
         let state = unsafe { &mut self.writes().entries[at].state };
         debug_assert!(!state.is_merge());
@@ -240,11 +262,8 @@ impl<'s> Workspace<'s> {
         let writes = unsafe { self.writes() };
         let at = match writes.find(var.slot()) {
             Some(at) => at,
-            None => {
-                let cell = self.handle_if_unwritten(var);
-                // A box-less word: never looked at while the entry has merges.
-                writes.insert(var.slot(), var.born(), cell, Word::EMPTY, is_inline::<T>())
-            }
+            // A box-less word: never looked at while the entry has merges.
+            None => writes.insert(var.slot(), var.born(), self.before(var), Word::EMPTY, is_inline::<T>()),
         };
         writes.push_merge(at, f);
     }
@@ -267,13 +286,17 @@ impl<'s> Workspace<'s> {
         let merges = unsafe {
             let writes = self.writes();
             let Some(at) = writes.find(var.slot()) else { return };
-            writes.entries[at].state.merges.clone()
+            writes.entries[at].state.merges.to_vec()
         };
         if merges.is_empty() {
             return;
         }
         let cell = var.erase();
-        let source = self.lookup(var).map_or(Source::Initial(cell.as_ptr()), Source::Word);
+        let source = match self.lookup(var) {
+            // SAFETY: I3: the snapshot is pinned.
+            Some(slot) => Source::Word(unsafe { &raw const (*slot).word }),
+            None => Source::Initial(cell.as_ptr()),
+        };
         let mut made: Vec<OwnedWord> = Vec::new();
         // SAFETY: I3: the source is in the pinned snapshot, or the initial value of a variable unwritten there (I8).
         unsafe { merge::apply_all(&merges, source, is_inline::<T>(), &mut made) };
@@ -332,19 +355,19 @@ impl<'s> Workspace<'s> {
 
     /// Ends the attempt: lets the snapshot go, frees what can be freed, forgets the writes. Destructors wait for
     /// [`Workspace::dispose`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end(&mut self) {
         let member = self.seat.member;
-        local::offer_root(self.seat.store, ptr::null());
+        local::withdraw_root();
+        self.root = ptr::null();
+        let published = std::mem::take(&mut self.published);
         if !self.base.is_null() {
             pins::release(&member.words[1]);
+            self.base = ptr::null();
         }
-        self.root = ptr::null();
-        self.base = ptr::null();
-        let published = std::mem::take(&mut self.published);
         // SAFETY: I9: the first word is not idle; no user code runs before `dispose`, and no reference outlives its statement.
         unsafe {
-            if published || vacuum::due(self.seat.store, member.own(), member.limbo()) {
+            if published || member.own().attention {
                 self.tidy();
             }
             member.leave();
@@ -354,7 +377,7 @@ impl<'s> Workspace<'s> {
     }
 
     /// Runs the destructors of what ended attempts have left.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn dispose(&mut self) {
         // SAFETY: I9: a short look.
         if !unsafe { self.scratch() }.trash.is_empty() {
@@ -362,23 +385,42 @@ impl<'s> Workspace<'s> {
         }
     }
 
+    /// Gives the record back; to be called once, after the last attempt has ended.
+    #[inline(always)]
+    pub(crate) fn leave(&mut self) {
+        debug_assert!(self.root.is_null());
+        self.seat.leave();
+    }
+
     /// # Safety
     /// I9: no reference to the record's parts or to the scratch is alive; the second word is unused.
+    #[inline(never)]
     unsafe fn tidy(&self) {
+        let member = self.seat.member;
+        // SAFETY: I9: the caller's promise.
+        unsafe {
+            if vacuum::due(self.seat.store, member.own(), member.limbo()) {
+                self.vacuum();
+            } else {
+                vacuum::leave_rest(member.own(), member.limbo(), member);
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Workspace::tidy`].
+    #[inline(never)]
+    unsafe fn vacuum(&self) {
         let (store, member) = (self.seat.store, self.seat.member);
         // SAFETY: I9: the caller's promise.
         unsafe {
-            let (own, limbo) = (member.own(), member.limbo());
-            if vacuum::due(store, own, limbo) {
-                if !own.freed.is_empty() {
-                    let newest = (*member.pin(store.newest())).version;
-                    vacuum::retire_freed(member.own(), member.limbo(), newest);
-                }
-                member.unpin_busy();
-                vacuum::vacuum(store, member);
-                self.scratch().trash.append(&mut member.own().garbage);
+            if !member.own().freed.is_empty() {
+                let newest = (*member.pin(store.newest())).version;
+                vacuum::retire_freed(member.own(), member.limbo(), newest);
             }
-            member.set_backlog();
+            member.unpin_busy();
+            vacuum::vacuum(store, member);
+            self.scratch().trash.append(&mut member.own().garbage);
         }
     }
 
@@ -403,18 +445,6 @@ impl<'s> Workspace<'s> {
                 }
             }
         }
-    }
-}
-
-impl Drop for Workspace<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.root.is_null() {
-            self.end();
-        }
-        self.dispose();
-        // SAFETY: I9: the seat's owner is this thread; the box goes back to where it came from.
-        unsafe { self.seat.member.own() }.scratch = self.scratch.get_mut().take();
     }
 }
 

@@ -6,6 +6,7 @@
 use super::cell::CellRef;
 use super::index::Index;
 use super::merge::{MergeFn, ThenFn};
+use super::node::Slot;
 use super::reclaim::Garbage;
 use super::value::{Header, Word};
 use crate::sync::Arc;
@@ -22,9 +23,16 @@ pub(super) const IN_USE: u8 = 4;
 pub(super) struct Entry {
     pub(super) slot: u32,
     pub(super) born: u64,
-    /// A handle, if the variable was unwritten in the snapshot: the commit may have to retire its initial value.
-    pub(super) cell: Option<CellRef>,
+    pub(super) before: Before,
     pub(super) state: State,
+}
+
+/// What the snapshot has of a variable in the write set. One of the two is there.
+pub(super) struct Before {
+    /// Its slot, for a commit that builds on the snapshot itself; else null.
+    pub(super) slot: *const Slot,
+    /// A handle, if it is unwritten there: the commit may have to retire its initial value.
+    pub(super) cell: Option<CellRef>,
 }
 
 /// The part of an entry that later operations change and an undo restores.
@@ -36,7 +44,7 @@ pub(super) struct State {
     pub(super) word: Word,
     /// Where the inline value was lent from; null if it was not.
     lent: *const Word,
-    pub(super) merges: Vec<Arc<dyn MergeFn>>,
+    pub(super) merges: Merges,
 }
 
 impl State {
@@ -52,6 +60,30 @@ impl State {
     fn boxed(&self) -> Option<*mut Header> {
         // SAFETY: neither inline nor a merge: the word was encoded from a boxed type.
         (!self.is_inline() && !self.is_merge()).then(|| unsafe { self.word.header() })
+    }
+}
+
+/// The merge functions of an entry, mostly none: a word then.
+#[allow(clippy::box_collection, reason = "a null pointer for the common case keeps entries small")]
+#[derive(Clone, Default)]
+pub(super) struct Merges(Option<Box<Vec<Arc<dyn MergeFn>>>>);
+
+impl Merges {
+    #[inline(always)]
+    fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn push(&mut self, f: Arc<dyn MergeFn>) {
+        self.0.get_or_insert_default().push(f);
+    }
+
+    pub(super) fn to_vec(&self) -> Vec<Arc<dyn MergeFn>> {
+        self.clone().into_vec()
+    }
+
+    fn into_vec(self) -> Vec<Arc<dyn MergeFn>> {
+        self.0.map_or_else(Vec::new, |functions| *functions)
     }
 }
 
@@ -84,6 +116,8 @@ pub(super) struct WriteSet {
     undone_thens: Vec<Then>,
     lent: Arena,
     pub(super) thens: Vec<Then>,
+    /// Something was put in since `clear`.
+    used: bool,
     /// Something in here needs more than forgetting.
     heavy: bool,
 }
@@ -96,13 +130,22 @@ impl WriteSet {
 
     /// A first write or merge of a variable in this attempt.
     #[inline]
-    pub(super) fn insert(&mut self, slot: u32, born: u64, cell: Option<CellRef>, word: Word, inline: bool) -> usize {
-        self.heavy |= !inline || cell.is_some();
+    pub(super) fn insert(&mut self, slot: u32, born: u64, before: Before, word: Word, inline: bool) -> usize {
+        self.used = true;
+        self.heavy |= !inline || before.cell.is_some();
         let flags = if inline { INLINE } else { 0 };
-        let state = State { level: self.depth, flags, word, lent: std::ptr::null(), merges: Vec::new() };
-        self.entries.push(Entry { slot, born, cell, state });
+        let len = self.entries.len();
+        if len == self.entries.capacity() {
+            self.entries.reserve(1);
+        }
+        let state = State { level: self.depth, flags, word, lent: std::ptr::null(), merges: Merges::default() };
+        // SAFETY: there is room for one more. (`push` would make the entry elsewhere and copy it.)
+        unsafe {
+            self.entries.as_mut_ptr().add(len).write(Entry { slot, born, before, state });
+            self.entries.set_len(len + 1);
+        }
         self.index.inserted(slot, &self.entries);
-        self.entries.len() - 1
+        len
     }
 
     /// Another value for an entry; returns a box for the caller to drop outside.
@@ -116,7 +159,7 @@ impl WriteSet {
             return None;
         }
         let flags = state.flags & INLINE;
-        let new = State { level: depth, flags, word, lent: std::ptr::null(), merges: Vec::new() };
+        let new = State { level: depth, flags, word, lent: std::ptr::null(), merges: Merges::default() };
         let old = std::mem::replace(state, new);
         if old.level < depth {
             self.undo.push(Undo { at, state: old });
@@ -190,7 +233,7 @@ impl WriteSet {
             self.index.removing_last(&self.entries);
             let entry = self.entries.pop().expect("longer than the mark");
             trash.extend(self.bury(entry.state).map(Garbage::Value));
-            if let Some(cell) = entry.cell {
+            if let Some(cell) = entry.before.cell {
                 trash.push(Garbage::Handle(cell));
             }
         }
@@ -212,8 +255,16 @@ impl WriteSet {
 
     /// The attempt has ended: forgets everything; what needs dropping goes to `trash`. Boxes of `published` writes are the
     /// tree's now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn clear(&mut self, published: bool, trash: &mut Vec<Garbage>) {
+        if self.used {
+            self.clear_used(published, trash);
+        }
+    }
+
+    #[inline(never)]
+    fn clear_used(&mut self, published: bool, trash: &mut Vec<Garbage>) {
+        self.used = false;
         self.index.clear();
         self.depth = 0;
         if self.heavy {
@@ -231,7 +282,7 @@ impl WriteSet {
             self.graveyard.push(state);
         }
         for entry in self.entries.drain(..) {
-            if let Some(cell) = entry.cell {
+            if let Some(cell) = entry.before.cell {
                 trash.push(Garbage::Handle(cell));
             }
             if !published || entry.state.is_merge() {
@@ -241,7 +292,7 @@ impl WriteSet {
         for state in self.graveyard.drain(..) {
             trash.extend(state.boxed().map(Garbage::Value));
             if state.is_merge() {
-                trash.push(Garbage::Merges(state.merges));
+                trash.push(Garbage::Merges(state.merges.into_vec()));
             }
         }
         trash.extend(self.thens.drain(..).chain(self.undone_thens.drain(..)).map(|then| Garbage::Then(then.f)));

@@ -5,12 +5,16 @@ use std::cell::{Cell, RefCell};
 /// Reads that are logged without any allocation.
 const INLINE: usize = 32;
 
+/// Logs beyond this size are given back after the attempt.
+const KEEP: usize = 1 << 16;
+
 /// A log of slot numbers; duplicates are dropped when it would grow.
 #[derive(Debug)]
 pub(crate) struct ReadSet {
     len: Cell<usize>,
     inline: [Cell<u32>; INLINE],
     spill: RefCell<Spill>,
+    spilled: Cell<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -22,8 +26,13 @@ struct Spill {
 
 impl ReadSet {
     #[inline(always)]
-    pub(crate) fn new() -> Self {
-        ReadSet { len: Cell::new(0), inline: [const { Cell::new(0) }; INLINE], spill: RefCell::default() }
+    pub(super) fn new() -> Self {
+        ReadSet {
+            len: Cell::new(0),
+            inline: [const { Cell::new(0) }; INLINE],
+            spill: RefCell::default(),
+            spilled: Cell::new(false),
+        }
     }
 
     #[inline(always)]
@@ -40,6 +49,7 @@ impl ReadSet {
     #[cold]
     #[inline(never)]
     fn push_spilled(&self, slot: u32) {
+        self.spilled.set(true);
         let mut spill = self.spill.borrow_mut();
         let Spill { slots, compact_at } = &mut *spill;
         slots.extend(self.inline.iter().map(Cell::get));
@@ -69,10 +79,21 @@ impl ReadSet {
         slots
     }
 
-    pub(crate) fn clear(&self) {
+    #[inline(always)]
+    pub(super) fn clear(&self) {
         self.len.set(0);
+        if self.spilled.get() {
+            self.clear_spill();
+        }
+    }
+
+    #[cold]
+    fn clear_spill(&self) {
+        self.spilled.set(false);
         let mut spill = self.spill.borrow_mut();
-        if spill.compact_at > 0 || !spill.slots.is_empty() {
+        if spill.slots.capacity() > KEEP {
+            *spill = Spill::default();
+        } else {
             spill.slots.clear();
             spill.compact_at = 0;
         }
