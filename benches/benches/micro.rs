@@ -2,9 +2,11 @@
 
 use criterion::Criterion;
 use std::hint::black_box;
+use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant};
-use tvar_benches::{Engine, Fast, Picks, Reference};
+use tvar_benches::Picks;
+use tvar_benches::engine::{Engine, Fast, Reference};
 
 const VARS: usize = 1_000;
 
@@ -20,10 +22,8 @@ fn main() {
 }
 
 fn engine<E: Engine>(criterion: &mut Criterion) {
-    let vars: Vec<E::Var> = (0..VARS).map(|_| E::var(100)).collect();
-    for var in &vars {
-        E::count(var); // no variable is measured at its initial value
-    }
+    let vars = E::heap((0..VARS).map(|_| 100));
+    E::add_first(&vars, VARS, &AtomicU64::new(0)); // no variable is measured at its initial value
     let mut picks = Picks::new(1);
     let mut bench = |name: &str, operation: &mut dyn FnMut()| {
         criterion.bench_function(&format!("{name}/{}", E::NAME), |b| b.iter(&mut *operation));
@@ -36,28 +36,29 @@ fn engine<E: Engine>(criterion: &mut Criterion) {
         let ten = [(); 10].map(|()| picks.below(VARS));
         black_box(E::sum(&vars, &ten));
     });
-    bench("counter", &mut || E::count(&vars[0]));
+    bench("counter", &mut || E::add(&vars, 0));
     bench("transfer_1k", &mut || {
         let (from, to) = picks.two_below(VARS);
-        E::transfer(&vars[from], &vars[to]);
+        E::transfer(&vars, from, to);
     });
-    bench("snapshot_take_drop", &mut E::snapshot);
-    bench("variable_create_drop", &mut || drop(black_box(E::var(1))));
-    bench("variable_create_write_drop", &mut || E::count(&E::var(1)));
+    bench("snapshot_take_drop", &mut || E::snapshot(&vars));
+    bench("variable_create_drop", &mut || E::create_drop(1));
+    bench("variable_create_write_drop", &mut || E::add(&E::heap([1].into_iter()), 0));
 
     criterion.bench_function(&format!("ping_pong/{}", E::NAME), |b| b.iter_custom(ping_pong::<E>));
 }
 
 /// So many round trips between two threads that wait for each other.
 fn ping_pong<E: Engine>(rounds: u64) -> Duration {
-    let turn = E::var(0);
+    let turn = E::heap([0].into_iter());
+    let take_turn = |theirs, next| E::turn(&turn, theirs, |_| next);
     thread::scope(|s| {
-        s.spawn(|| (0..rounds).for_each(|_| E::take_turn(&turn, 1, 0)));
+        s.spawn(|| (0..rounds).for_each(|_| _ = take_turn(0, 0)));
         let start = Instant::now();
         for _ in 0..rounds {
-            E::take_turn(&turn, 0, 1);
+            take_turn(1, 1);
         }
-        E::take_turn(&turn, 0, 0); // the last answer
+        take_turn(1, 0); // the last answer
         start.elapsed()
     })
 }

@@ -1,7 +1,23 @@
-//! What the benchmarks share: the engines behind one trait, and inputs that are the same in every run.
+//! What the benchmarks share: the engines behind one trait, the workloads, and inputs that are the same in every run.
+//!
+//! The program that compares the engines is `cargo run --release -p tvar-benches -- compare`.
 
-mod engine;
+pub mod alloc;
+pub mod child;
+pub mod compare;
+pub mod engine;
+pub mod figures;
+pub mod html;
+pub mod lap;
+pub mod large;
+pub mod latency;
+pub mod load;
+pub mod machine;
+pub mod memory;
 mod picks;
+pub mod progress;
+pub mod report;
+pub mod section;
+pub mod stats;
 
-pub use engine::{Engine, Fast, Reference};
 pub use picks::Picks;
