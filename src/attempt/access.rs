@@ -55,7 +55,7 @@ impl<'s> Attempt<'s> {
 
     #[inline(always)]
     fn check_space<T>(&self, var: &Var<T>) {
-        if !var.lives_in(self.ws.store()) {
+        if !self.ws.is_home_of(var) {
             foreign_space(var.name(), var.slot(), var.home(), self.ws.store());
         }
     }

@@ -40,6 +40,11 @@ impl Attempt<'_> {
         self.rare.0.get().map_or_else(R::default, |rare| f(&mut rare.borrow_mut()))
     }
 
+    /// The end of a call that has not committed.
+    pub(super) fn drop_rare(&mut self) {
+        drop(self.rare.0.take());
+    }
+
     #[inline(always)]
     pub(super) fn has_rare(&self) -> bool {
         self.rare.0.get().is_some()

@@ -13,6 +13,7 @@ use crate::sync::Arc;
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::{Instant, after};
 use std::any::Any;
+use std::mem::ManuallyDrop;
 use std::panic::{Location, resume_unwind};
 
 /// A call of a transaction.
@@ -142,6 +143,7 @@ impl Drop for Guard<'_, '_> {
             session.roll_back().into_iter().for_each(drop_panic);
         }
         session.turn = None;
+        session.attempt.drop_rare();
         leave_call();
         session.attempt.ws.leave();
     }
@@ -155,7 +157,8 @@ pub(crate) fn run<R, E>(
 ) -> Result<R, Failure<E>> {
     enter_call(&call.site);
     let attempt = Attempt::begin(call.store, Start::now(call.options.timeout.is_some()));
-    let mut session = Session { attempt, call, turn: None, open: true };
+    // Dropped by hand: on the way that most calls take nothing is left to drop.
+    let mut session = ManuallyDrop::new(Session { attempt, call, turn: None, open: true });
     let guard = Guard(&mut session);
     pass(Point::Begin);
     // The closure is called in one place, so that it is inlined there; what follows a loss is out of line.
@@ -186,7 +189,7 @@ pub(crate) fn run<R, E>(
     // Nothing is left that its drop would have to end.
     std::mem::forget(guard);
     if session.attempt.has_rare() {
-        run_commit_hooks(&session.attempt);
+        run_commit_hooks(ManuallyDrop::into_inner(session).attempt);
     }
     Ok(value)
 }
@@ -194,7 +197,7 @@ pub(crate) fn run<R, E>(
 /// Runs the commit hooks (§7.1), with nothing held any more.
 #[cold]
 #[inline(never)]
-fn run_commit_hooks(attempt: &Attempt<'_>) {
+fn run_commit_hooks(attempt: Attempt<'_>) {
     if let Some(payload) = run_all(attempt.take_hooks(true)) {
         resume_unwind(payload);
     }
@@ -238,6 +241,13 @@ impl<'s> Session<'s> {
 
     #[inline(never)]
     fn commit(&mut self) -> Outcome {
+        let (ws, call) = (&mut self.attempt.ws, self.call);
+        if self.turn.is_none()
+            && call.options.isolation == Isolation::Serializable
+            && commit::commit_undisturbed(ws, call.shared, || Pause::default().wait(call.options.backoff))
+        {
+            return Outcome::Committed;
+        }
         if self.attempt.has_rare() { self.commit_rarely() } else { self.commit_with(&[], &mut Pause::default()) }
     }
 
@@ -249,7 +259,8 @@ impl<'s> Session<'s> {
         outcome
     }
 
-    #[inline(always)]
+    #[cold]
+    #[inline(never)]
     fn commit_with(&mut self, ensured: &[u32], pause: &mut Pause) -> Outcome {
         let options = self.call.options;
         let rules = Rules {

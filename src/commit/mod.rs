@@ -8,7 +8,7 @@ mod turn;
 
 pub use backoff::Backoff;
 pub(crate) use backoff::Pause;
-pub(crate) use publish::{Outcome, Rules, bump, commit};
+pub(crate) use publish::{Outcome, Rules, bump, commit, commit_undisturbed};
 pub(crate) use turn::{Turn, Turnstile};
 
 use crate::wait::Registry;

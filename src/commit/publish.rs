@@ -29,6 +29,39 @@ pub(crate) enum Outcome {
     Panicked(Box<dyn Any + Send>),
 }
 
+/// Publishes the workspace's writes if nothing is in the way: nobody has committed since the snapshot, waits, or has the turn, and there
+/// are no functions to apply. `false` if something is: then nothing has happened, but perhaps a lost swap.
+///
+/// The same steps as in [`commit`], for most commits all that is needed.
+#[inline(always)]
+pub(crate) fn commit_undisturbed(ws: &mut Workspace<'_>, shared: &Shared, pause: impl FnOnce()) -> bool {
+    if ws.has_functions() {
+        return false;
+    }
+    if !ws.try_base_on_snapshot() {
+        return false;
+    }
+    pass(Point::Validate);
+    if shared.turnstile.is_taken() || shared.registry.anyone() {
+        return false;
+    }
+    match ws.publish_plain() {
+        Published::Yes => {
+            pass(Point::Swapped);
+            // Somebody may have begun to wait.
+            announce(ws, shared);
+        }
+        Published::Unchanged => {}
+        Published::Lost => {
+            ws.count(Count::LostSwaps);
+            pause();
+            return false;
+        }
+    }
+    ws.count(Count::Commits);
+    true
+}
+
 /// Publishes the workspace's writes, of which there are some (C1). A lost swap re-applies them; no closure runs again for it (§2.3).
 #[inline]
 pub(crate) fn commit<'s, F>(
@@ -99,11 +132,15 @@ where
 }
 
 /// Wakes whoever waits for what the swap wrote, and for what its base's committer has not announced yet (§4.1).
-#[inline]
+#[inline(always)]
 fn announce(ws: &mut Workspace<'_>, shared: &Shared) {
-    if !shared.registry.anyone() {
-        return;
+    if shared.registry.anyone() {
+        wake_waiters(ws, shared);
     }
+}
+
+#[cold]
+fn wake_waiters(ws: &mut Workspace<'_>, shared: &Shared) {
     let mut delivered = match ws.unannounced() {
         None => true,
         Some(Journal::Unknown) => shared.registry.wake_all(),

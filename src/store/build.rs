@@ -3,7 +3,7 @@
 use super::cell::CellRef;
 use super::limbo::{Limbo, Retired, What};
 use super::merge::{self, OwnedWord, Source};
-use super::node::{self, Child, JOURNAL, Journal, Leaf, Root};
+use super::node::{self, Child, JOURNAL, Journal, Leaf, Root, Slot};
 use super::pins;
 use super::pool::Pool;
 use super::reclaim::Garbage;
@@ -43,9 +43,9 @@ pub(crate) enum Published {
 }
 
 impl Workspace<'_> {
-    /// Picks the newest root to build on, pinned (I3: until after the swap, or a recycled address could pass for it).
-    #[inline]
-    pub(crate) fn choose_base(&mut self) -> Base {
+    /// Picks the snapshot to build on, if it is still the newest version.
+    #[inline(always)]
+    pub(crate) fn try_base_on_snapshot(&mut self) -> bool {
         // From here on the snapshot may be let go, so it is not on offer any more.
         super::local::withdraw_root();
         // ORDERING: SeqCst: before the look at the turn in the total order; partner: the swap of the turn's holder. Content:
@@ -53,6 +53,22 @@ impl Workspace<'_> {
         if self.base.is_null() && std::ptr::eq(self.seat.store.newest().load(Ordering::SeqCst), self.root) {
             self.base = self.root;
             self.base_word = 0;
+            return true;
+        }
+        false
+    }
+
+    /// Whether there are merge functions or functions of what will be published.
+    #[inline(always)]
+    pub(crate) fn has_functions(&self) -> bool {
+        // SAFETY: I9: a short look.
+        unsafe { self.scratch() }.writes.functions
+    }
+
+    /// Picks the newest root to build on, pinned (I3: until after the swap, or a recycled address could pass for it).
+    #[inline]
+    pub(crate) fn choose_base(&mut self) -> Base {
+        if self.try_base_on_snapshot() {
             return Base::Snapshot;
         }
         // SAFETY: I9: the seat's owner is this thread; the second word is the base's.
@@ -93,16 +109,13 @@ impl Workspace<'_> {
     #[inline]
     pub(crate) fn evaluate(&mut self) -> Result<(), Box<dyn Any + Send>> {
         // SAFETY: I9: a short look.
-        let (merges, thens) = unsafe {
-            let writes = &self.scratch().writes;
-            (writes.entries.iter().any(|entry| entry.state.is_merge()), !writes.thens.is_empty())
-        };
-        if !merges && !thens {
+        if !unsafe { self.scratch() }.writes.functions {
             return Ok(());
         }
         catch_unwind(AssertUnwindSafe(|| self.run_functions()))
     }
 
+    #[cold]
     fn run_functions(&mut self) {
         // SAFETY: (all blocks of this function) I9: functions and handles are cloned out, so that nothing is borrowed while user code runs;
         // the set of entries does not change during a commit.
@@ -163,18 +176,26 @@ impl Workspace<'_> {
     /// Swaps in a root with the base's content; `false` if somebody else swapped first. For an empty write set.
     pub(crate) fn publish_same(&mut self, waiters: bool) -> bool {
         debug_assert!(self.is_read_only());
-        self.publish_draft(waiters, true) == Published::Yes
+        self.publish_draft::<false>(waiters, true) == Published::Yes
+    }
+
+    /// Like [`Workspace::publish`], of writes without functions on the snapshot itself, while nobody waits.
+    #[inline(always)]
+    pub(crate) fn publish_plain(&mut self) -> Published {
+        debug_assert!(std::ptr::eq(self.base, self.root) && !self.has_functions());
+        self.publish_draft::<true>(false, false)
     }
 
     /// Builds the next root and tries to swap it in. `waiters`: somebody waits, so the root notes what it changes and is
     /// pinned from after the swap until [`Workspace::set_announced`].
     #[inline]
     pub(crate) fn publish(&mut self, waiters: bool) -> Published {
-        self.publish_draft(waiters, false)
+        self.publish_draft::<false>(waiters, false)
     }
 
+    /// `PLAIN`: see [`Workspace::publish_plain`].
     #[inline(always)]
-    fn publish_draft(&mut self, waiters: bool, even_unchanged: bool) -> Published {
+    fn publish_draft<const PLAIN: bool>(&mut self, waiters: bool, even_unchanged: bool) -> Published {
         let (store, member) = (self.seat.store, self.seat.member);
         // SAFETY: I9: no user code runs in here; the first word is not idle: the attempt has not ended.
         let (own, scratch, limbo) = unsafe { (member.own(), member.scratch(), member.limbo()) };
@@ -182,7 +203,7 @@ impl Workspace<'_> {
         buffers.changed.clear();
         // SAFETY: I3: the base is pinned.
         let (base, version) = unsafe { (&*self.base, self.base_version() + 1) };
-        let on_snapshot = std::ptr::eq(self.base, self.root);
+        let on_snapshot = PLAIN || std::ptr::eq(self.base, self.root);
         let rest = limbo.rest();
         let mut draft = Draft {
             root: std::ptr::null_mut(),
@@ -193,15 +214,18 @@ impl Workspace<'_> {
             changed: &mut buffers.changed,
         };
         let mut merged = buffers.merged.iter();
+        let functions = !PLAIN && writes.functions;
         for entry in &writes.entries {
-            let old = if on_snapshot && !entry.before.slot.is_null() {
+            let old = if !on_snapshot {
+                slot_at(base, entry.slot)
+            } else if entry.before.slot.is_null() {
+                Slot::EMPTY
+            } else {
                 // SAFETY: I3: the snapshot is the base, which is pinned.
                 unsafe { *entry.before.slot }
-            } else {
-                slot_at(base, entry.slot)
             };
             let mut word = entry.state.word;
-            if entry.state.is_merge() {
+            if !PLAIN && entry.state.is_merge() {
                 // Merges were evaluated in the order of the entries.
                 word = merged.next().expect("every merge was evaluated").1.word;
             }
@@ -242,7 +266,10 @@ impl Workspace<'_> {
             return Published::Lost;
         }
         limbo.push(Retired::new(version - 1, version, What::Root(self.base.cast_mut())));
-        scratch.build.merged.drain(..).for_each(|(_, owned)| owned.publish());
+        member.set_backlog(limbo);
+        if functions {
+            scratch.build.merged.drain(..).for_each(|(_, owned)| owned.publish());
+        }
         own.seen = version;
         self.published = true;
         if waiters {
@@ -345,6 +372,7 @@ impl Draft<'_> {
         self.limbo.push(Retired::new(birth, self.version, what));
     }
 
+    #[inline(always)]
     fn root(&mut self) -> *mut Root {
         if self.root.is_null() {
             self.root = self.pool.root(&self.base.children, self.base.height, self.version);
@@ -396,6 +424,8 @@ impl Draft<'_> {
     ///
     /// # Safety
     /// As for [`Draft::set`].
+    #[cold]
+    #[inline(never)]
     unsafe fn grow(&mut self, root: *mut Root) {
         // SAFETY: the caller's promise; the new inner node is private.
         unsafe {
@@ -414,28 +444,37 @@ impl Draft<'_> {
     ///
     /// # Safety
     /// As for [`Draft::set`].
+    #[inline(always)]
     unsafe fn finish(&mut self, waiters: bool) -> *mut Root {
         let root = self.root();
         if waiters {
-            let mut journal = Some(Vec::new());
-            // ORDERING: Acquire: partner: `set_announced`.
-            if !self.base.announced.load(Ordering::Acquire) {
-                // The base's debts become this root's, until its own committer has paid them (§4.1).
-                journal = match self.base.journal {
-                    Journal::Unknown => None,
-                    Journal::Slots { len, slots } => Some(slots[..usize::from(len)].to_vec()),
-                };
-            }
-            let own = &*self.changed;
-            if let Some(mut owed) = journal.filter(|owed| owed.len() + own.len() <= JOURNAL) {
-                owed.extend_from_slice(own);
-                let mut slots = [0; JOURNAL];
-                slots[..owed.len()].copy_from_slice(&owed);
-                // SAFETY: the root is private.
-                unsafe { (*root).journal = Journal::Slots { len: owed.len() as u8, slots } };
-            }
+            // SAFETY: the caller's promise.
+            unsafe { self.keep_journal(root) };
         }
         root
+    }
+
+    /// # Safety
+    /// As for [`Draft::set`].
+    #[cold]
+    unsafe fn keep_journal(&self, root: *mut Root) {
+        let mut journal = Some(Vec::new());
+        // ORDERING: Acquire: partner: `set_announced`.
+        if !self.base.announced.load(Ordering::Acquire) {
+            // The base's debts become this root's, until its own committer has paid them (§4.1).
+            journal = match self.base.journal {
+                Journal::Unknown => None,
+                Journal::Slots { len, slots } => Some(slots[..usize::from(len)].to_vec()),
+            };
+        }
+        let own = &*self.changed;
+        if let Some(mut owed) = journal.filter(|owed| owed.len() + own.len() <= JOURNAL) {
+            owed.extend_from_slice(own);
+            let mut slots = [0; JOURNAL];
+            slots[..owed.len()].copy_from_slice(&owed);
+            // SAFETY: the root is private.
+            unsafe { (*root).journal = Journal::Slots { len: owed.len() as u8, slots } };
+        }
     }
 }
 

@@ -25,7 +25,7 @@ const INLINE: u32 = 4;
 
 /// What does not depend on the type of the value.
 ///
-/// Whoever holds a weak count only must not make a reference to the whole of it: the last handle takes `home` and `name` out.
+/// Whoever holds a weak count only must not make a reference to the whole of it: the last handle takes home and name out.
 #[repr(C)]
 pub(super) struct CellHead {
     strong: AtomicU32,
@@ -35,29 +35,54 @@ pub(super) struct CellHead {
     state: plain::AtomicU32,
     /// Stamps up to this one are of an earlier owner of the slot (I6).
     born: u64,
-    /// `None` for the global space, which lives for ever.
-    home: Option<Arc<Store>>,
-    name: Option<Box<Box<str>>>,
     kind: &'static Kind,
 }
 
-/// What depends on it.
+/// What depends on it, and on whether the cell has an [`Extra`].
 struct Kind {
     /// The word of an inline initial value.
     initial_word: unsafe fn(*const CellHead) -> Word,
     drop_initial: unsafe fn(*mut CellHead),
     free: unsafe fn(*mut CellHead),
+    extra: Option<unsafe fn(*mut CellHead) -> *mut Extra>,
 }
 
+/// A plain variable: of the global space, without a name. 40 bytes for a word-sized value, 48 with what an allocator adds.
 #[repr(C)]
 struct Cell<T> {
     head: CellHead,
     initial: UnsafeCell<ManuallyDrop<T>>,
 }
 
+/// Any other variable.
+#[repr(C)]
+struct ExtraCell<T> {
+    cell: Cell<T>,
+    extra: Extra,
+}
+
+/// What a plain variable does not need.
+#[derive(Default)]
+struct Extra {
+    /// `None` for the global space, which lives for ever.
+    home: Option<Arc<Store>>,
+    name: Option<Box<str>>,
+}
+
 impl<T: 'static> Cell<T> {
     const KIND: &'static Kind =
-        &Kind { initial_word: initial_word::<T>, drop_initial: drop_initial::<T>, free: free::<T> };
+        &Kind { initial_word: initial_word::<T>, drop_initial: drop_initial::<T>, free: free::<Cell<T>>, extra: None };
+    const EXTRA_KIND: &'static Kind = &Kind {
+        initial_word: initial_word::<T>,
+        drop_initial: drop_initial::<T>,
+        free: free::<ExtraCell<T>>,
+        extra: Some(extra_of::<T>),
+    };
+}
+
+unsafe fn extra_of<T>(head: *mut CellHead) -> *mut Extra {
+    // SAFETY: the caller's promise: `head` is the front of an `ExtraCell<T>` that is allocated.
+    unsafe { &raw mut (*head.cast::<ExtraCell<T>>()).extra }
 }
 
 unsafe fn initial_word<T: 'static>(head: *const CellHead) -> Word {
@@ -83,15 +108,28 @@ unsafe fn drop_initial<T>(head: *mut CellHead) {
     unsafe { ManuallyDrop::drop(&mut *(*head.cast::<Cell<T>>()).initial.get()) }
 }
 
-unsafe fn free<T>(head: *mut CellHead) {
-    // SAFETY: both counts are gone, the caller owns the allocation; the initial value was dropped before.
-    drop(unsafe { Box::from_raw(head.cast::<Cell<T>>()) });
+unsafe fn free<C>(head: *mut CellHead) {
+    // SAFETY: both counts are gone, the caller owns the allocation, a `C`; the initial value was dropped before.
+    drop(unsafe { Box::from_raw(head.cast::<C>()) });
 }
 
 /// A handle to a variable of type `T`.
+///
+/// It carries what every access needs, so that the cell, mostly not in the cache, need not be looked at.
 pub(crate) struct Var<T> {
     cell: NonNull<Cell<T>>,
+    slot: u32,
+    tag: u32,
     _owns: PhantomData<Cell<T>>,
+}
+
+/// What a handle says of its store: its number and whether no other variable ever had the slot; 0 if that does not fit.
+#[inline]
+fn tag_of(store: &Store, born: u64) -> u32 {
+    match store.fresh_tag() {
+        0 => 0,
+        tag => tag - u32::from(born > 0),
+    }
 }
 
 // SAFETY: a handle is a counted pointer to a cell whose counts are atomic; `T: Send + Sync` lets the value be read
@@ -107,18 +145,23 @@ impl<T: Send + Sync + 'static> Var<T> {
         if let Some(name) = &name {
             store.set_name(slot, Some(name));
         }
+        let extra = Extra { home: (!store.is_global()).then(|| store.clone()), name };
+        let has_extra = extra.home.is_some() || extra.name.is_some();
         let head = CellHead {
             strong: AtomicU32::new(1),
             weak: plain::AtomicU32::new(1),
             slot,
             state: plain::AtomicU32::new(if is_inline::<T>() { INLINE } else { 0 }),
             born,
-            home: (!store.is_global()).then(|| store.clone()),
-            name: name.map(Box::new),
-            kind: Cell::<T>::KIND,
+            kind: if has_extra { Cell::<T>::EXTRA_KIND } else { Cell::<T>::KIND },
         };
-        let cell = Box::new(Cell { head, initial: UnsafeCell::new(ManuallyDrop::new(value)) });
-        Var { cell: NonNull::from(Box::leak(cell)), _owns: PhantomData }
+        let cell = Cell { head, initial: UnsafeCell::new(ManuallyDrop::new(value)) };
+        let cell: NonNull<Cell<T>> = if has_extra {
+            NonNull::from(Box::leak(Box::new(ExtraCell { cell, extra }))).cast()
+        } else {
+            NonNull::from(Box::leak(Box::new(cell)))
+        };
+        Var { cell, slot, tag: tag_of(store, born), _owns: PhantomData }
     }
 
     /// The value that the variable has where nobody has written it.
@@ -145,12 +188,13 @@ impl<T> Var<T> {
 
     #[inline(always)]
     pub(crate) fn slot(&self) -> u32 {
-        self.head().slot
+        self.slot
     }
 
+    /// Stamps up to this one are of an earlier owner of the slot (I6).
     #[inline(always)]
     pub(super) fn born(&self) -> u64 {
-        self.head().born
+        if self.tag & 1 == 1 { 0 } else { self.head().born }
     }
 
     /// The version of the write that a stamp in the variable's slot stands for; 0 (unwritten) if it is an earlier owner's (I6).
@@ -158,19 +202,37 @@ impl<T> Var<T> {
         if stamp > self.born() { stamp } else { 0 }
     }
 
+    fn extra(&self) -> Option<&Extra> {
+        let head = self.cell.cast::<CellHead>();
+        // SAFETY: the handle keeps the cell, and what its extra holds; the kind belongs to the cell.
+        self.head().kind.extra.map(|extra| unsafe { &*extra(head.as_ptr()) })
+    }
+
     pub(crate) fn name(&self) -> Option<&str> {
-        self.head().name.as_deref().map(|name| &**name)
+        self.extra()?.name.as_deref()
     }
 
     /// The store that the variable lives in; `None` for the global one.
     pub(crate) fn home(&self) -> Option<&Arc<Store>> {
-        self.head().home.as_ref()
+        self.extra()?.home.as_ref()
     }
 
     /// Whether the variable lives in `store`.
     #[inline(always)]
     pub(crate) fn lives_in(&self, store: &Store) -> bool {
-        match &self.head().home {
+        self.lives_in_tagged(store.fresh_tag(), store)
+    }
+
+    /// The same, for a caller that has the store's tag at hand.
+    #[inline(always)]
+    pub(super) fn lives_in_tagged(&self, tag: u32, store: &Store) -> bool {
+        (self.tag | 1 == tag && tag != 0) || self.lives_in_slow(store)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lives_in_slow(&self, store: &Store) -> bool {
+        match self.home() {
             None => store.is_global(),
             Some(home) => std::ptr::eq(Arc::as_ptr(home), store),
         }
@@ -185,7 +247,7 @@ impl<T> Clone for Var<T> {
     fn clone(&self) -> Self {
         // SAFETY: this handle keeps the cell alive.
         unsafe { add_strong(self.cell.cast()) };
-        Var { cell: self.cell, _owns: PhantomData }
+        Var { cell: self.cell, slot: self.slot, tag: self.tag, _owns: PhantomData }
     }
 }
 
@@ -363,18 +425,14 @@ impl DeadCell {
     /// Hands the slot back to the store and the cell to the allocator.
     pub(super) fn release(self) {
         let head = self.head.as_ptr();
-        // SAFETY: no handle is left, so this thread alone touches `home` and `name`; a limbo entry that still counts
+        // SAFETY: no handle is left, so this thread alone touches home and name; a limbo entry that still counts
         // the cell reads `state`, `weak` and `kind` only, and no reference to the whole head is made here.
-        let (slot, born, home, name, state) = unsafe {
-            (
-                (*head).slot,
-                (*head).born,
-                (&raw mut (*head).home).replace(None),
-                (&raw mut (*head).name).replace(None),
-                // ORDERING: Relaxed: see `set_written`.
-                (*head).state.load(Ordering::Relaxed),
-            )
+        let (slot, born, extra, state) = unsafe {
+            let extra = (*head).kind.extra.map(|extra| std::mem::take(&mut *extra(head)));
+            // ORDERING: Relaxed: see `set_written`.
+            ((*head).slot, (*head).born, extra, (*head).state.load(Ordering::Relaxed))
         };
+        let Extra { home, name } = extra.unwrap_or_default();
         let boxed = state & WRITTEN != 0 && state & INLINE == 0;
         if name.is_some() {
             home.as_ref().unwrap_or_else(|| Store::global()).set_name(slot, None);

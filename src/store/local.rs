@@ -222,7 +222,7 @@ pub(super) unsafe fn clean_up(store: &Store, member: &Member, always: bool) {
         let newest = (*member.pin(store.newest())).version;
         vacuum::retire_freed(member.own(), member.limbo(), newest);
         member.unpin_busy();
-        if always || vacuum::due(store, member.own(), member.limbo()) {
+        if always || vacuum::due(member.own(), member.limbo()) {
             vacuum::vacuum(store, member);
         } else {
             vacuum::leave_rest(member.own(), member.limbo(), member);

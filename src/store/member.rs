@@ -47,6 +47,8 @@ pub(super) struct Member {
     pub(super) words: [AtomicU64; 2],
     /// A thread owns the record.
     taken: AtomicBool,
+    /// The store's, at hand.
+    pub(super) fresh_tag: u32,
     limbo: AtomicPtr<Limbo>,
     /// Not zero if the limbo held anything when the owner last left it. Written by the owner alone: an adopter's write could come after the
     /// owner's next one.
@@ -77,6 +79,8 @@ pub(super) struct Own {
     pub(super) pins: Pins,
     /// The end of an attempt should look whether a vacuum is due, even if it published nothing.
     pub(super) attention: bool,
+    /// Length of the limbo at which a vacuum is worth its scan.
+    pub(super) due_at: usize,
 }
 
 pub(super) struct Freed {
@@ -93,11 +97,12 @@ unsafe impl Sync for Member {}
 
 impl Member {
     /// A record that the calling thread owns.
-    pub(super) fn new(seen: u64) -> Box<Member> {
+    pub(super) fn new(seen: u64, fresh_tag: u32) -> Box<Member> {
         let limbo: *mut Limbo = Box::into_raw(Box::default());
         Box::new(Member {
             words: [AtomicU64::new(idle_with(limbo)), AtomicU64::new(IDLE)],
             taken: AtomicBool::new(true),
+            fresh_tag,
             limbo: AtomicPtr::new(limbo),
             backlog: AtomicUsize::new(0),
             counts: Default::default(),

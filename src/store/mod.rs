@@ -57,6 +57,7 @@ const SLOT_BLOCK: u64 = FAN as u64;
 pub(crate) struct Store {
     /// Unique for the life of the process; 1 is the global store.
     id: u64,
+    fresh_tag: u32,
     name: Option<Box<str>>,
     newest: CachePadded<AtomicPtr<Root>>,
     members: AtomicPtr<Member>,
@@ -110,6 +111,7 @@ impl Store {
         unsafe { (*root).announced.store(true, Ordering::Relaxed) };
         Store {
             id,
+            fresh_tag: u32::try_from(2 * id + 1).unwrap_or(0),
             name,
             newest: CachePadded::new(AtomicPtr::new(root)),
             members: AtomicPtr::new(ptr::null_mut()),
@@ -126,6 +128,12 @@ impl Store {
     #[inline(always)]
     pub(crate) fn is_global(&self) -> bool {
         self.id == GLOBAL_ID
+    }
+
+    /// The tag in handles of this store whose slot no other variable ever had (odd); 0 if the store's number is too large for one.
+    #[inline(always)]
+    fn fresh_tag(&self) -> u32 {
+        self.fresh_tag
     }
 
     /// "global", the given name, or "space #3".
@@ -212,7 +220,7 @@ impl Store {
         }
         // ORDERING: Relaxed: a statistic.
         self.member_count.fetch_add(1, Ordering::Relaxed);
-        let member = Box::into_raw(Member::new(1));
+        let member = Box::into_raw(Member::new(1, self.fresh_tag));
         link(&self.members, member, |member, next| {
             // SAFETY: not shared yet.
             unsafe { (*member).next = next }

@@ -21,10 +21,7 @@ impl Pool {
     /// # Safety
     /// `old` is null or a leaf of a root that the caller has pinned.
     pub(super) unsafe fn leaf(&mut self, old: *const Leaf, birth: u64) -> *mut Leaf {
-        let fresh = self
-            .leaves
-            .pop()
-            .unwrap_or_else(|| Box::into_raw(Box::new(Leaf { birth, probe: Probe::new(), slots: [Slot::EMPTY; FAN] })));
+        let fresh = self.leaves.pop().unwrap_or_else(new_leaf);
         // SAFETY: I2: `fresh` is private; `old` is pinned by the caller (I3), so both are valid and distinct.
         unsafe {
             (*fresh).probe.write(true);
@@ -44,9 +41,7 @@ impl Pool {
     /// # Safety
     /// `old` is null or an inner node of a root that the caller has pinned.
     pub(super) unsafe fn inner(&mut self, old: *const Inner, birth: u64) -> *mut Inner {
-        let fresh = self.inners.pop().unwrap_or_else(|| {
-            Box::into_raw(Box::new(Inner { birth, probe: Probe::new(), children: [std::ptr::null_mut(); FAN] }))
-        });
+        let fresh = self.inners.pop().unwrap_or_else(new_inner);
         // SAFETY: I2: `fresh` is private; `old` is pinned by the caller (I3), so both are valid and distinct.
         unsafe {
             (*fresh).probe.write(true);
@@ -63,7 +58,7 @@ impl Pool {
 
     /// A private root with these children, `height` and `version`.
     pub(super) fn root(&mut self, children: &[Child; FAN], height: u32, version: u64) -> *mut Root {
-        let fresh = self.roots.pop().unwrap_or_else(|| Box::into_raw(Box::new(blank_root())));
+        let fresh = self.roots.pop().unwrap_or_else(new_root);
         // SAFETY: I2: `fresh` came from the pool or the allocator and is private.
         unsafe {
             (*fresh).probe.write(true);
@@ -125,13 +120,29 @@ impl Drop for Pool {
     }
 }
 
-fn blank_root() -> Root {
-    Root {
+// Out of line, so that the making of nodes stays out of the code (and the stack frame) of the commits that find one in the pool.
+
+#[cold]
+#[inline(never)]
+fn new_leaf() -> *mut Leaf {
+    Box::into_raw(Box::new(Leaf { birth: 0, probe: Probe::new(), slots: [Slot::EMPTY; FAN] }))
+}
+
+#[cold]
+#[inline(never)]
+fn new_inner() -> *mut Inner {
+    Box::into_raw(Box::new(Inner { birth: 0, probe: Probe::new(), children: [std::ptr::null_mut(); FAN] }))
+}
+
+#[cold]
+#[inline(never)]
+fn new_root() -> *mut Root {
+    Box::into_raw(Box::new(Root {
         version: 0,
         height: 0,
         announced: AtomicBool::new(true),
         journal: Journal::Unknown,
         probe: Probe::new(),
         children: [std::ptr::null_mut(); FAN],
-    }
+    }))
 }

@@ -14,7 +14,7 @@ use super::reclaim::Garbage;
 use crate::sync::atomic::{AtomicU64, Ordering, model_fence};
 
 /// Entries that a limbo collects before a vacuum is worth its scan, for a store with one thread.
-const BATCH: usize = if cfg!(tvar_loom) { 1 } else { 64 };
+const BATCH: usize = if cfg!(tvar_loom) { 1 } else { 32 };
 /// How many more for each further record: a scan looks at all of them.
 const BATCH_PER_MEMBER: usize = if cfg!(tvar_loom) { 0 } else { 8 };
 /// Freed slots that wait before they enter the limbo.
@@ -65,15 +65,17 @@ impl WordPin {
     }
 }
 
-/// Whether the owner should run a vacuum before it leaves.
-///
-/// A value waits for no batch (§1.7); nodes and slots do.
-#[inline]
-pub(super) fn due(store: &Store, own: &Own, limbo: &Limbo) -> bool {
-    limbo.has_values()
-        || own.freed_boxed
-        || own.freed.len() >= SLOT_BATCH
-        || limbo.recent.len() >= BATCH + BATCH_PER_MEMBER * store.member_count()
+impl Own {
+    /// Whether a commit has left enough behind for a vacuum. A value waits for no batch (§1.7).
+    #[inline(always)]
+    pub(super) fn due(&self, limbo: &Limbo) -> bool {
+        limbo.recent.len() >= self.due_at || limbo.values > 0
+    }
+}
+
+/// Whether the owner should run a vacuum before it leaves, all told: nodes and slots wait for a batch.
+pub(super) fn due(own: &Own, limbo: &Limbo) -> bool {
+    own.due(limbo) || limbo.has_values() || own.freed_boxed || own.freed.len() >= SLOT_BATCH
 }
 
 /// Notes what waits in the limbo for a later vacuum.
@@ -120,8 +122,13 @@ pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
         let mut work = std::mem::take(&mut limbo.recent);
         let mut kept: Vec<(usize, Vec<Retired>)> = Vec::new();
         for entry in work.drain(..) {
+            // Mostly so: nobody needs anything that old.
+            if entry.retire <= pins.lowest {
+                free(entry, own, &mut slots);
+                continue;
+            }
             let versions = entry.kept_by();
-            if versions.end <= pins.lowest || entry.is_void() {
+            if entry.is_void() {
                 free(entry, own, &mut slots);
             } else if let Some(pin) = pins.words.iter().find(|pin| pin.keeps(&versions)) {
                 limbo.keep_for(pin, entry);
@@ -147,6 +154,7 @@ pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
     }
     limbo.values = 0;
     own.pins = pins;
+    own.due_at = BATCH + BATCH_PER_MEMBER * store.member_count();
     leave_rest(own, limbo, member);
     // SAFETY: as promised to this function.
     unsafe { release_slots(store, member, slots) };
@@ -276,6 +284,7 @@ fn recheck_groups(limbo: &mut Limbo, pins: &Pins) {
     });
 }
 
+#[inline(always)]
 fn free(entry: Retired, own: &mut Own, slots: &mut Vec<(u32, u64, bool)>) {
     let birth = entry.birth;
     match entry.into_what() {

@@ -138,6 +138,12 @@ impl<'s> Workspace<'s> {
         }
     }
 
+    /// Whether a variable is of this workspace's store.
+    #[inline(always)]
+    pub(crate) fn is_home_of<T>(&self, var: &Var<T>) -> bool {
+        var.lives_in_tagged(self.seat.member.fresh_tag, self.seat.store)
+    }
+
     /// Whether the write set has something of this variable.
     #[inline(always)]
     pub(crate) fn has_own(&self, slot: u32) -> bool {
@@ -367,7 +373,8 @@ impl<'s> Workspace<'s> {
         }
         // SAFETY: I9: the first word is not idle; no user code runs before `dispose`, and no reference outlives its statement.
         unsafe {
-            if published || member.own().attention {
+            let own = member.own();
+            if own.attention || (published && own.due(member.limbo())) {
                 self.tidy();
             }
             member.leave();
@@ -396,24 +403,13 @@ impl<'s> Workspace<'s> {
     /// I9: no reference to the record's parts or to the scratch is alive; the second word is unused.
     #[inline(never)]
     unsafe fn tidy(&self) {
-        let member = self.seat.member;
-        // SAFETY: I9: the caller's promise.
-        unsafe {
-            if vacuum::due(self.seat.store, member.own(), member.limbo()) {
-                self.vacuum();
-            } else {
-                vacuum::leave_rest(member.own(), member.limbo(), member);
-            }
-        }
-    }
-
-    /// # Safety
-    /// As for [`Workspace::tidy`].
-    #[inline(never)]
-    unsafe fn vacuum(&self) {
         let (store, member) = (self.seat.store, self.seat.member);
         // SAFETY: I9: the caller's promise.
         unsafe {
+            if !vacuum::due(member.own(), member.limbo()) {
+                vacuum::leave_rest(member.own(), member.limbo(), member);
+                return;
+            }
             if !member.own().freed.is_empty() {
                 let newest = (*member.pin(store.newest())).version;
                 vacuum::retire_freed(member.own(), member.limbo(), newest);

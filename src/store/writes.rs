@@ -120,6 +120,8 @@ pub(super) struct WriteSet {
     used: bool,
     /// Something in here needs more than forgetting.
     heavy: bool,
+    /// There are, or were, merge functions or `then` functions.
+    pub(super) functions: bool,
 }
 
 impl WriteSet {
@@ -171,6 +173,7 @@ impl WriteSet {
     /// One more merge function for a variable: a new entry, or one that is a merge already.
     pub(super) fn push_merge(&mut self, at: usize, merge: Arc<dyn MergeFn>) {
         self.heavy = true;
+        self.functions = true;
         let depth = self.depth;
         let state = &mut self.entries[at].state;
         if state.level < depth {
@@ -193,6 +196,7 @@ impl WriteSet {
 
     pub(super) fn push_then(&mut self, slot: u32, f: Box<dyn ThenFn>) {
         self.heavy = true;
+        self.functions = true;
         self.thens.push(Then { slot, f });
     }
 
@@ -262,7 +266,7 @@ impl WriteSet {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     fn clear_used(&mut self, published: bool, trash: &mut Vec<Garbage>) {
         self.used = false;
         self.index.clear();
@@ -270,14 +274,18 @@ impl WriteSet {
         if self.heavy {
             self.clear_heavy(published, trash);
         }
-        self.entries.clear();
-        self.undo.clear();
+        // SAFETY: entries and saved states that own anything make the set heavy, and those were drained.
+        unsafe {
+            self.entries.set_len(0);
+            self.undo.set_len(0);
+        }
         self.lent.clear();
     }
 
     #[cold]
     fn clear_heavy(&mut self, published: bool, trash: &mut Vec<Garbage>) {
         self.heavy = false;
+        self.functions = false;
         for Undo { state, .. } in self.undo.drain(..).rev() {
             self.graveyard.push(state);
         }
