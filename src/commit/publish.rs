@@ -48,8 +48,11 @@ pub(crate) fn commit_undisturbed(ws: &mut Workspace<'_>, shared: &Shared, pause:
     match ws.publish_plain() {
         Published::Yes => {
             pass(Point::Swapped);
-            // Somebody may have begun to wait.
-            announce(ws, shared);
+            if shared.registry.anyone() {
+                // Somebody has begun to wait.
+                ws.note_changed();
+                wake_waiters(ws, shared);
+            }
         }
         Published::Unchanged => {}
         Published::Lost => {

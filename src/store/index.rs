@@ -94,6 +94,13 @@ impl Index {
     #[inline(always)]
     pub(super) fn clear(&mut self) {
         self.filter = 0;
+        if self.in_use {
+            self.clear_table();
+        }
+    }
+
+    #[cold]
+    fn clear_table(&mut self) {
         // The table is emptied when it is needed again.
         self.in_use = false;
         if self.table.len() > KEEP {

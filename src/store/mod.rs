@@ -6,6 +6,8 @@
 mod build;
 mod cell;
 mod diff;
+mod draft;
+mod functions;
 mod index;
 mod kept;
 mod limbo;
@@ -45,7 +47,6 @@ use crossbeam_utils::CachePadded;
 use kept::KeptRecord;
 use member::{COUNTS, Member};
 use node::{FAN, Root};
-use pool::Pool;
 use std::any::Any;
 use std::collections::HashMap;
 use std::ptr;
@@ -105,10 +106,7 @@ impl Store {
     }
 
     fn with_id(id: u64, name: Option<Box<str>>) -> Store {
-        let root = Pool::default().root(&[ptr::null_mut(); FAN], 0, 1);
-        // SAFETY: private; nobody waits for what the first version wrote.
-        // ORDERING: Relaxed: the store is not shared yet.
-        unsafe { (*root).announced.store(true, Ordering::Relaxed) };
+        let root = pool::first_root();
         Store {
             id,
             fresh_tag: u32::try_from(2 * id + 1).unwrap_or(0),

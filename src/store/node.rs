@@ -58,6 +58,8 @@ pub(crate) enum Journal {
 pub(super) struct Root {
     /// Also the root's birth; a root is retired by the very next version.
     pub(super) version: u64,
+    /// Slots that the tree can hold.
+    pub(super) capacity: u64,
     /// Levels of `Inner` between this root and the leaves.
     pub(super) height: u32,
     /// Set once everybody who waited for what this commit wrote has been told.
@@ -76,17 +78,25 @@ pub(super) unsafe fn birth(node: Child) -> u64 {
     unsafe { *node.cast::<u64>() }
 }
 
-/// How many slots a tree of this height can hold.
-pub(super) fn capacity(height: u32) -> u64 {
+/// How many slots a tree of this height can hold. The tallest one needed for all 32-bit numbers is the first to reach 2³².
+pub(super) const fn capacity(height: u32) -> u64 {
     1u64 << (BITS * (height + 2))
 }
+
+const _: () = {
+    let mut height = 0;
+    while capacity(height) < 1 << u32::BITS {
+        height += 1;
+    }
+    assert!(BITS * (height + 1) < u32::BITS, "`digit` would shift by too much");
+};
 
 /// The digit of `slot` that selects among the children of a node at `level` (leaves are level 0).
 #[inline(always)]
 pub(super) fn digit(slot: u32, level: u32) -> usize {
-    // A level above all bits of the slot number has digit 0 (only the tallest tree of 32-bit slots gets there).
-    let shift = BITS * level;
-    if shift >= u32::BITS { 0 } else { ((slot >> shift) & MASK) as usize }
+    debug_assert!(BITS * level < u32::BITS);
+    // No tree is so high that all bits of a slot number were shifted out (see `capacity`).
+    (slot.wrapping_shr(BITS * level) & MASK) as usize
 }
 
 /// Finds a slot in a version of the tree; null when nothing was ever written near it.
@@ -98,10 +108,10 @@ pub(super) unsafe fn find(root: *const Root, slot: u32) -> *const Slot {
     // SAFETY: I3: everything reachable from a pinned root stays allocated and unchanged.
     unsafe {
         (*root).probe.read();
-        let mut level = (*root).height + 1;
-        if u64::from(slot) >= capacity((*root).height) {
+        if u64::from(slot) >= (*root).capacity {
             return std::ptr::null();
         }
+        let mut level = (*root).height + 1;
         let mut node: Child = (*root).children[digit(slot, level)];
         loop {
             if node.is_null() {
@@ -116,6 +126,33 @@ pub(super) unsafe fn find(root: *const Root, slot: u32) -> *const Slot {
             (*node).probe.read();
             node = (*node).children[digit(slot, level)];
         }
+    }
+}
+
+/// Height from which on leaves are mostly not in the cache.
+const LARGE: u32 = 2;
+
+/// Asks for the whole leaf around a slot that the caller will copy soon, if the tree is a large one. A hint, without effect on meaning.
+///
+/// # Safety
+/// As for [`find`], which gave `found` for `slot`.
+#[inline(always)]
+pub(super) unsafe fn prefetch(root: *const Root, slot: u32, found: *const Slot) {
+    // SAFETY: the caller's promise.
+    if unsafe { (*root).height } >= LARGE {
+        let leaf = found.wrapping_sub(digit(slot, 0)).wrapping_byte_sub(std::mem::offset_of!(Leaf, slots));
+        for line in 0..size_of::<Leaf>().div_ceil(64) {
+            prefetch_line(leaf.wrapping_byte_add(64 * line).cast());
+        }
+    }
+}
+
+#[inline(always)]
+fn prefetch_line(_line: *const i8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a prefetch accepts any address; SSE is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch(_line, std::arch::x86_64::_MM_HINT_T0);
     }
 }
 

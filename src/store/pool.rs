@@ -1,8 +1,9 @@
 //! Node memory: free nodes stay with the thread that retired them (nodes come home), up to a cap.
 
-use super::node::{Child, FAN, Inner, Journal, Leaf, Root, Slot};
+use super::node::{self, FAN, Inner, Journal, Leaf, Root, Slot};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::probe::Probe;
+use std::ptr;
 
 /// Free nodes that a thread keeps per kind; beyond that memory goes back to the allocator.
 const KEEP: usize = if cfg!(tvar_loom) { 2 } else { 512 };
@@ -10,9 +11,59 @@ const KEEP: usize = if cfg!(tvar_loom) { 2 } else { 512 };
 /// One thread's free nodes.
 #[derive(Default)]
 pub(super) struct Pool {
-    leaves: Vec<*mut Leaf>,
-    inners: Vec<*mut Inner>,
-    roots: Vec<*mut Root>,
+    leaves: FreeList<Leaf>,
+    inners: FreeList<Inner>,
+    roots: FreeList<Root>,
+}
+
+/// Free nodes, each with the address of the next in its first word.
+struct FreeList<N> {
+    first: *mut N,
+    len: usize,
+}
+
+impl<N> Default for FreeList<N> {
+    fn default() -> Self {
+        FreeList { first: ptr::null_mut(), len: 0 }
+    }
+}
+
+impl<N> FreeList<N> {
+    #[inline(always)]
+    fn pop(&mut self) -> Option<*mut N> {
+        let node = self.first;
+        if node.is_null() {
+            return None;
+        }
+        // SAFETY: a node in the list is the list's, with what `push` has written.
+        self.first = unsafe { *node.cast::<*mut N>() };
+        self.len -= 1;
+        Some(node)
+    }
+
+    /// # Safety
+    /// The caller owns the node, which came from a `Box`.
+    #[inline(always)]
+    unsafe fn push(&mut self, node: *mut N) {
+        if self.len == KEEP {
+            // SAFETY: the caller's promise.
+            drop(unsafe { Box::from_raw(node) });
+            return;
+        }
+        // SAFETY: the caller's promise; every node has room for a pointer, and no reader is left.
+        unsafe { *node.cast::<*mut N>() = self.first };
+        self.first = node;
+        self.len += 1;
+    }
+}
+
+impl<N> Drop for FreeList<N> {
+    fn drop(&mut self) {
+        while let Some(node) = self.pop() {
+            // SAFETY: as in `push`.
+            drop(unsafe { Box::from_raw(node) });
+        }
+    }
 }
 
 impl Pool {
@@ -47,7 +98,7 @@ impl Pool {
             (*fresh).probe.write(true);
             (*fresh).birth = birth;
             if old.is_null() {
-                (*fresh).children = [std::ptr::null_mut(); FAN];
+                (*fresh).children = [ptr::null_mut(); FAN];
             } else {
                 (*old).probe.read();
                 (&raw mut (*fresh).children).copy_from_nonoverlapping(&raw const (*old).children, 1);
@@ -56,18 +107,20 @@ impl Pool {
         fresh
     }
 
-    /// A private root with these children, `height` and `version`.
-    pub(super) fn root(&mut self, children: &[Child; FAN], height: u32, version: u64) -> *mut Root {
+    /// A private root with the base's content.
+    #[inline(always)]
+    pub(super) fn root(&mut self, base: &Root, version: u64) -> *mut Root {
         let fresh = self.roots.pop().unwrap_or_else(new_root);
         // SAFETY: I2: `fresh` came from the pool or the allocator and is private.
         unsafe {
             (*fresh).probe.write(true);
             (*fresh).version = version;
-            (*fresh).height = height;
+            (*fresh).capacity = base.capacity;
+            (*fresh).height = base.height;
             // ORDERING: Relaxed: private until the swap (Release) publishes it.
             (*fresh).announced.store(false, Ordering::Relaxed);
             (*fresh).journal = Journal::Unknown;
-            (*fresh).children = *children;
+            (*fresh).children = base.children;
         }
         fresh
     }
@@ -76,11 +129,12 @@ impl Pool {
     ///
     /// # Safety
     /// No version that anybody has pinned or can still pin reaches it (I4), or it was never published.
+    #[inline(always)]
     pub(super) unsafe fn put_leaf(&mut self, leaf: *mut Leaf) {
         // SAFETY: the caller owns the node now.
         unsafe {
             (*leaf).probe.write(false);
-            if self.leaves.len() < KEEP { self.leaves.push(leaf) } else { drop(Box::from_raw(leaf)) }
+            self.leaves.push(leaf);
         }
     }
 
@@ -88,11 +142,12 @@ impl Pool {
     ///
     /// # Safety
     /// As for [`Pool::put_leaf`].
+    #[inline(always)]
     pub(super) unsafe fn put_inner(&mut self, inner: *mut Inner) {
         // SAFETY: the caller owns the node now.
         unsafe {
             (*inner).probe.write(false);
-            if self.inners.len() < KEEP { self.inners.push(inner) } else { drop(Box::from_raw(inner)) }
+            self.inners.push(inner);
         }
     }
 
@@ -100,24 +155,26 @@ impl Pool {
     ///
     /// # Safety
     /// As for [`Pool::put_leaf`].
+    #[inline(always)]
     pub(super) unsafe fn put_root(&mut self, root: *mut Root) {
         // SAFETY: the caller owns the node now.
         unsafe {
             (*root).probe.write(false);
-            if self.roots.len() < KEEP { self.roots.push(root) } else { drop(Box::from_raw(root)) }
+            self.roots.push(root);
         }
     }
 }
 
-impl Drop for Pool {
-    fn drop(&mut self) {
-        // SAFETY: pooled nodes are owned by the pool alone.
-        unsafe {
-            self.leaves.drain(..).for_each(|p| drop(Box::from_raw(p)));
-            self.inners.drain(..).for_each(|p| drop(Box::from_raw(p)));
-            self.roots.drain(..).for_each(|p| drop(Box::from_raw(p)));
-        }
+/// The root of an empty store, with nothing to announce.
+pub(super) fn first_root() -> *mut Root {
+    let root = new_root();
+    // SAFETY: private.
+    unsafe {
+        (*root).probe.write(true);
+        (*root).version = 1;
+        (*root).capacity = node::capacity(0);
     }
+    root
 }
 
 // Out of line, so that the making of nodes stays out of the code (and the stack frame) of the commits that find one in the pool.
@@ -131,7 +188,7 @@ fn new_leaf() -> *mut Leaf {
 #[cold]
 #[inline(never)]
 fn new_inner() -> *mut Inner {
-    Box::into_raw(Box::new(Inner { birth: 0, probe: Probe::new(), children: [std::ptr::null_mut(); FAN] }))
+    Box::into_raw(Box::new(Inner { birth: 0, probe: Probe::new(), children: [ptr::null_mut(); FAN] }))
 }
 
 #[cold]
@@ -139,10 +196,11 @@ fn new_inner() -> *mut Inner {
 fn new_root() -> *mut Root {
     Box::into_raw(Box::new(Root {
         version: 0,
+        capacity: 0,
         height: 0,
         announced: AtomicBool::new(true),
         journal: Journal::Unknown,
         probe: Probe::new(),
-        children: [std::ptr::null_mut(); FAN],
+        children: [ptr::null_mut(); FAN],
     }))
 }

@@ -121,12 +121,8 @@ pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
         }
         let mut work = std::mem::take(&mut limbo.recent);
         let mut kept: Vec<(usize, Vec<Retired>)> = Vec::new();
+        free_old(&mut work, pins.lowest, own, &mut slots);
         for entry in work.drain(..) {
-            // Mostly so: nobody needs anything that old.
-            if entry.retire <= pins.lowest {
-                free(entry, own, &mut slots);
-                continue;
-            }
             let versions = entry.kept_by();
             if entry.is_void() {
                 free(entry, own, &mut slots);
@@ -158,6 +154,12 @@ pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
     leave_rest(own, limbo, member);
     // SAFETY: as promised to this function.
     unsafe { release_slots(store, member, slots) };
+}
+
+/// Frees the leading entries that are older than anything that anybody needs: mostly all.
+fn free_old(entries: &mut Vec<Retired>, lowest: u64, own: &mut Own, slots: &mut Vec<(u32, u64, bool)>) {
+    let old = entries.iter().take_while(|entry| entry.retire <= lowest).count();
+    entries.drain(..old).for_each(|entry| free(entry, own, slots));
 }
 
 impl Pins {

@@ -184,7 +184,11 @@ impl<'s> Workspace<'s> {
     #[inline(always)]
     fn before<T: Send + Sync + 'static>(&self, var: &Var<T>) -> Before {
         match self.lookup(var) {
-            Some(slot) => Before { slot, cell: None },
+            Some(slot) => {
+                // SAFETY: I3: the snapshot is pinned.
+                unsafe { node::prefetch(self.root, var.slot(), slot) };
+                Before { slot, cell: None }
+            }
             None => {
                 let cell = var.erase();
                 cell.set_written();
@@ -214,21 +218,25 @@ impl<'s> Workspace<'s> {
     /// Buffers `f` of the snapshot's value. Not for a variable in the write set.
     #[inline(always)]
     pub(crate) fn modify_first<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl FnOnce(&T) -> T) {
-        let before = self.before(var);
+        let Some(slot) = self.lookup(var) else { return self.modify_initial(var, f) };
+        // SAFETY: I3: the snapshot is pinned.
+        unsafe { node::prefetch(self.root, var.slot(), slot) };
         // SAFETY: as in `read`.
-        let old: &T =
-            if before.slot.is_null() { var.initial() } else { unsafe { value::view(&raw const (*before.slot).word) } };
-        let word = Word::encode(f(old));
+        let new = f(unsafe { value::view(&raw const (*slot).word) });
         // SAFETY: I9: no user code runs while the reference is alive.
         let writes = unsafe { self.writes() };
-        if let Some(at) = writes.find(var.slot()) {
+        if writes.find(var.slot()).is_some() {
             // `f` has written the variable itself.
-            if let Some(boxed) = writes.replace(at, word) {
-                reclaim::dispose_one(Garbage::Value(boxed));
-            }
-            return;
+            return self.write(var, new);
         }
-        writes.insert(var.slot(), var.born(), before, word, is_inline::<T>());
+        let before = Before { slot, cell: None };
+        writes.insert(var.slot(), var.born(), before, Word::encode(new), is_inline::<T>());
+    }
+
+    /// The same for a variable that is unwritten in the snapshot.
+    #[inline(never)]
+    fn modify_initial<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl FnOnce(&T) -> T) {
+        self.write(var, f(var.initial()));
     }
 
     /// Buffers `f` of the attempt's own value. Not for a variable with merges.

@@ -27,6 +27,27 @@ pub(super) struct Entry {
     pub(super) state: State,
 }
 
+impl Entry {
+    /// The variable's slot in the snapshot, which must be pinned.
+    #[inline(always)]
+    pub(super) fn old(&self) -> Slot {
+        // SAFETY: I3: the snapshot is pinned.
+        if self.before.slot.is_null() { Slot::EMPTY } else { unsafe { *self.before.slot } }
+    }
+
+    /// Whether publishing this word over that slot would change nothing: an identical value (§3.1).
+    #[inline(always)]
+    pub(super) fn keeps(&self, old: Slot, word: Word) -> bool {
+        if !self.state.is_inline() {
+            return false;
+        }
+        if old.stamp > self.born {
+            return old.word.same_bits(word);
+        }
+        self.before.cell.as_ref().is_some_and(|cell| cell.initial_word().same_bits(word))
+    }
+}
+
 /// What the snapshot has of a variable in the write set. One of the two is there.
 pub(super) struct Before {
     /// Its slot, for a commit that builds on the snapshot itself; else null.
@@ -131,7 +152,7 @@ impl WriteSet {
     }
 
     /// A first write or merge of a variable in this attempt.
-    #[inline]
+    #[inline(always)]
     pub(super) fn insert(&mut self, slot: u32, born: u64, before: Before, word: Word, inline: bool) -> usize {
         self.used = true;
         self.heavy |= !inline || before.cell.is_some();
@@ -190,6 +211,7 @@ impl WriteSet {
         let state = &mut self.entries[at].state;
         if state.lent.is_null() {
             state.lent = self.lent.put(state.word);
+            self.heavy = true;
         }
         state.lent
     }
@@ -203,6 +225,7 @@ impl WriteSet {
     /// Begins a part that can be undone.
     pub(super) fn enter(&mut self) -> Mark {
         self.depth += 1;
+        (self.used, self.heavy) = (true, true);
         Mark { entries: self.entries.len(), undo: self.undo.len(), thens: self.thens.len() }
     }
 
@@ -270,22 +293,19 @@ impl WriteSet {
     fn clear_used(&mut self, published: bool, trash: &mut Vec<Garbage>) {
         self.used = false;
         self.index.clear();
-        self.depth = 0;
         if self.heavy {
             self.clear_heavy(published, trash);
         }
-        // SAFETY: entries and saved states that own anything make the set heavy, and those were drained.
-        unsafe {
-            self.entries.set_len(0);
-            self.undo.set_len(0);
-        }
-        self.lent.clear();
+        // SAFETY: entries that own anything make the set heavy, and those were drained.
+        unsafe { self.entries.set_len(0) };
     }
 
     #[cold]
     fn clear_heavy(&mut self, published: bool, trash: &mut Vec<Garbage>) {
         self.heavy = false;
         self.functions = false;
+        self.depth = 0;
+        self.lent.clear();
         for Undo { state, .. } in self.undo.drain(..).rev() {
             self.graveyard.push(state);
         }

@@ -1,0 +1,137 @@
+//! A root that is being built: paths are copied as slots are written, and taken apart again if the swap fails (I2).
+
+use super::limbo::{Limbo, Retired, What};
+use super::node::{self, Child, FAN, JOURNAL, Journal, Leaf, Root, Slot};
+use super::pool::Pool;
+use super::writes::Entry;
+use crate::sync::atomic::Ordering;
+
+/// Writes a slot, copying the path to it where the draft does not own it yet: a node's birth tells. What is replaced goes
+/// straight into the limbo; a swap that fails takes it out again.
+///
+/// # Safety
+/// I2: the draft is the caller's; the root that it is a copy of is pinned.
+#[inline(always)]
+pub(super) unsafe fn set(root: *mut Root, slot: u32, new: Slot, pool: &mut Pool, limbo: &mut Limbo) {
+    let version = new.stamp;
+    // SAFETY: the caller's promise, for everything below.
+    unsafe {
+        while u64::from(slot) >= (*root).capacity {
+            grow(root, pool);
+        }
+        let mut level = (*root).height + 1;
+        let mut place: *mut Child = &raw mut (*root).children[node::digit(slot, level)];
+        loop {
+            level -= 1;
+            if level == 0 {
+                break;
+            }
+            let inner = *place;
+            if inner.is_null() || (*inner).birth != version {
+                if !inner.is_null() {
+                    limbo.push(Retired::new((*inner).birth, version, What::Inner(inner)));
+                }
+                *place = pool.inner(inner, version);
+            }
+            place = &raw mut (**place).children[node::digit(slot, level)];
+        }
+        let mut leaf = (*place).cast::<Leaf>();
+        if leaf.is_null() || (*leaf).birth != version {
+            if !leaf.is_null() {
+                limbo.push(Retired::new((*leaf).birth, version, What::Leaf(leaf)));
+            }
+            leaf = pool.leaf(leaf, version);
+            *place = leaf.cast();
+        }
+        (*leaf).slots[node::digit(slot, 0)] = new;
+    }
+}
+
+/// One level more: the old children go under the first child.
+///
+/// # Safety
+/// As for [`set`].
+#[cold]
+#[inline(never)]
+unsafe fn grow(root: *mut Root, pool: &mut Pool) {
+    // SAFETY: the caller's promise; the new inner node is private.
+    unsafe {
+        let children = &mut (*root).children;
+        if children.iter().any(|child| !child.is_null()) {
+            let inner = pool.inner(std::ptr::null(), (*root).version);
+            (*inner).children = *children;
+            *children = [std::ptr::null_mut(); FAN];
+            children[0] = inner;
+        }
+        (*root).height += 1;
+        (*root).capacity = node::capacity((*root).height);
+    }
+}
+
+/// Notes in the root what it changes, together with what its base still owes, for whoever must pay it (W3).
+///
+/// # Safety
+/// As for [`set`].
+#[cold]
+pub(super) unsafe fn keep_journal(root: *mut Root, base: &Root, changed: &[u32]) {
+    let mut journal = Some(Vec::new());
+    // ORDERING: Acquire: partner: `set_announced`.
+    if !base.announced.load(Ordering::Acquire) {
+        // The base's debts become this root's, until its own committer has paid them (§4.1).
+        journal = match base.journal {
+            Journal::Unknown => None,
+            Journal::Slots { len, slots } => Some(slots[..usize::from(len)].to_vec()),
+        };
+    }
+    if let Some(mut owed) = journal.filter(|owed| owed.len() + changed.len() <= JOURNAL) {
+        owed.extend_from_slice(changed);
+        let mut slots = [0; JOURNAL];
+        slots[..owed.len()].copy_from_slice(&owed);
+        // SAFETY: the root is private.
+        unsafe { (*root).journal = Journal::Slots { len: owed.len() as u8, slots } };
+    }
+}
+
+/// Takes a draft that was not published apart: its own nodes are those born in its version.
+///
+/// # Safety
+/// Its nodes are the caller's.
+#[cold]
+pub(super) unsafe fn unmake(root: *mut Root, written: &[Entry], pool: &mut Pool) {
+    // SAFETY: never published: nobody else has seen the nodes.
+    unsafe {
+        // From the leaves up, so that the way to a node is there until the node goes. A tree that has grown has new nodes on the path to
+        // slot 0 as well.
+        for level in 0..=(*root).height {
+            for slot in written.iter().map(|entry| entry.slot).chain([0]) {
+                take_out(root, slot, level, pool);
+            }
+        }
+        pool.put_root(root);
+    }
+}
+
+/// Takes the node at `level` on the path to a slot out of a draft, if it is the draft's own.
+///
+/// # Safety
+/// As for [`unmake`].
+unsafe fn take_out(root: *mut Root, slot: u32, level: u32, pool: &mut Pool) {
+    // SAFETY: the caller's promise: nodes that are not the draft's own are only looked at, under the base's pin (I3).
+    unsafe {
+        let version = (*root).version;
+        let mut at = (*root).height + 1;
+        let mut place: *mut Child = &raw mut (*root).children[node::digit(slot, at)];
+        loop {
+            at -= 1;
+            if (*place).is_null() || node::birth(*place) != version {
+                return;
+            }
+            if at == level {
+                break;
+            }
+            place = &raw mut (**place).children[node::digit(slot, at)];
+        }
+        let child = std::mem::replace(&mut *place, std::ptr::null_mut());
+        if level == 0 { pool.put_leaf(child.cast()) } else { pool.put_inner(child) }
+    }
+}
