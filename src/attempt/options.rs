@@ -55,7 +55,7 @@ impl Options {
         timeout: None,
         max_attempts: None,
         label: None,
-        backoff: Backoff::Jittered { min_spins: 32, max_spins: 512 },
+        backoff: Backoff::USUAL,
         escalate_after: ESCALATE_AFTER,
     };
 }

@@ -269,7 +269,7 @@ impl<'s> Session<'s> {
                     let mut ensured = ensured.iter().copied();
                     ensured.find(|slot| ws.changed_since_snapshot(*slot)).or_else(|| ws.first_overwritten())
                 } else {
-                    ws.reads().find(|slot| ws.changed_since_snapshot(slot))
+                    ws.first_stale_read()
                 }
             },
             deadline: options.timeout.and_then(|limit| after(self.attempt.start.get(), limit)),

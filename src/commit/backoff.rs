@@ -28,9 +28,14 @@ pub enum Backoff {
     },
 }
 
+impl Backoff {
+    /// Long enough for whoever holds the newest root in its cache to get a run of commits done (benches/LOG.md).
+    pub(crate) const USUAL: Backoff = Backoff::Jittered { min_spins: 256, max_spins: 8192 };
+}
+
 impl Default for Backoff {
     fn default() -> Self {
-        Backoff::Jittered { min_spins: 32, max_spins: 512 }
+        Backoff::USUAL
     }
 }
 

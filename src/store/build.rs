@@ -4,8 +4,11 @@ use super::limbo::{Retired, What};
 use super::merge::OwnedWord;
 use super::node::{self, Journal, Root, Slot};
 use super::workspace::{Scratch, Workspace, slot_at};
-use super::{draft, pins};
+use super::{diff, draft, pins};
 use crate::sync::atomic::{Ordering, model_fence};
+
+/// Reads that are validated one by one; of more than these, at most one in so many changes may be walked to.
+const MANY_READS: usize = 64;
 
 /// Vectors that a build needs.
 #[derive(Default)]
@@ -71,6 +74,26 @@ impl Workspace<'_> {
     pub(crate) fn changed_since_snapshot(&self, slot: u32) -> bool {
         // SAFETY: I3: the base is pinned.
         unsafe { node::stamp(self.base, slot) > self.version }
+    }
+
+    /// A variable that was read and has been written between the snapshot and the base.
+    ///
+    /// Looks each of a few up. Of many it looks at those that were written instead, in proportion to what changed, as long as these are
+    /// fewer.
+    pub(crate) fn first_stale_read(&self) -> Option<u32> {
+        let reads = self.reads();
+        // SAFETY: I9: no user code runs, and the buffer is not in use before the build.
+        let changed = unsafe { &mut self.scratch().build.changed };
+        changed.clear();
+        // SAFETY: I3: snapshot and base are pinned.
+        let few = reads.len() > MANY_READS
+            && unsafe {
+                diff::visit(self.root, self.base, &mut |slot, _, _| {
+                    changed.push(slot);
+                    changed.len() * MANY_READS < reads.len()
+                })
+            };
+        if few { reads.find_any_of(changed) } else { reads.find(|slot| self.changed_since_snapshot(slot)) }
     }
 
     /// Of the variables written (not merged), the first that was written between the snapshot and the base.

@@ -378,7 +378,16 @@ unsafe fn drop_strong(head: NonNull<CellHead>) {
     if unsafe { head.as_ref() }.strong.fetch_sub(1, Ordering::Release) == 1 {
         // ORDERING: Acquire: partner: the Release above, of every other handle.
         fence(Ordering::Acquire);
-        reclaim::dispose_one(Garbage::Cell(DeadCell { head }));
+        let dead = DeadCell { head };
+        // ORDERING: Relaxed: never changes.
+        // SAFETY: the handles' weak count keeps the cell.
+        if unsafe { (*head.as_ptr()).state.load(Ordering::Relaxed) } & INLINE != 0 {
+            // No code of the user's to run.
+            dead.drop_value();
+            dead.release();
+        } else {
+            reclaim::dispose_one(Garbage::Cell(dead));
+        }
     }
 }
 

@@ -7,17 +7,31 @@ use super::node::{BITS, Child, FAN, Leaf, Root};
 /// # Safety
 /// Both roots are of one store and pinned by the caller (I3).
 pub(super) unsafe fn diff(a: *const Root, b: *const Root) -> Vec<(u32, u64, u64)> {
-    let mut out = Vec::new();
+    let mut all = Vec::new();
+    // SAFETY: the caller's promise.
+    unsafe {
+        visit(a, b, &mut |slot, old, new| {
+            all.push((slot, old, new));
+            true
+        });
+    }
+    all
+}
+
+/// Shows each of these to `see`, until that returns `false`; then returns `false` itself.
+///
+/// # Safety
+/// As for [`diff`].
+pub(super) unsafe fn visit(a: *const Root, b: *const Root, see: &mut dyn FnMut(u32, u64, u64) -> bool) -> bool {
     // SAFETY: I3 for everything reachable from the two roots; recursion is as deep as the tree is high (at most 32).
     unsafe {
         let height = (*a).height.max((*b).height);
-        for digit in 0..FAN {
+        (0..FAN).all(|digit| {
             let left = child_at(a, height, digit);
             let right = child_at(b, height, digit);
-            walk(left, right, height, digit as u64, &mut out);
-        }
+            walk(left, right, height, digit as u64, see)
+        })
     }
-    out
 }
 
 /// The child that a root would have under `digit` if it were `height` high: a lower tree hangs under the first digit.
@@ -61,29 +75,24 @@ impl Side {
 
 /// # Safety
 /// As for [`diff`]; both sides stand for nodes at `level` (0: leaves), under the same `prefix` of digits.
-unsafe fn walk(a: Side, b: Side, level: u32, prefix: u64, out: &mut Vec<(u32, u64, u64)>) {
+unsafe fn walk(a: Side, b: Side, level: u32, prefix: u64, see: &mut dyn FnMut(u32, u64, u64) -> bool) -> bool {
     if let (Side::Node(x), Side::Node(y)) = (a, b) {
         if x == y {
-            return;
+            return true;
         }
         if level == 0 {
-            for digit in 0..FAN {
+            return (0..FAN).all(|digit| {
                 // SAFETY: the caller's promise.
                 let (old, new) = unsafe { (stamp(x.cast(), digit), stamp(y.cast(), digit)) };
-                if old != new {
-                    out.push(((prefix << BITS) as u32 | digit as u32, old, new));
-                }
-            }
-            return;
+                old == new || see((prefix << BITS) as u32 | digit as u32, old, new)
+            });
         }
     }
-    for digit in 0..FAN {
-        // SAFETY: the caller's promise; a lower tree's root never stands at level 0.
-        unsafe {
-            let (x, y) = (a.child(level - 1, digit), b.child(level - 1, digit));
-            walk(x, y, level - 1, prefix << BITS | digit as u64, out);
-        }
-    }
+    // SAFETY: the caller's promise; a lower tree's root never stands at level 0.
+    (0..FAN).all(|digit| unsafe {
+        let (x, y) = (a.child(level - 1, digit), b.child(level - 1, digit));
+        walk(x, y, level - 1, prefix << BITS | digit as u64, see)
+    })
 }
 
 /// # Safety

@@ -11,7 +11,7 @@ use super::node::{self, Root};
 use super::pins::{self, IDLE};
 use super::value;
 use crate::sync::Arc;
-use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering, model_fence};
 use crate::sync::plain;
 use std::ptr;
 
@@ -26,6 +26,47 @@ pub(super) struct KeptRecord {
     /// A published version, for the marker while the next snapshot is being taken with this record.
     seen: plain::AtomicU64,
     pub(super) next: *const KeptRecord,
+}
+
+/// How new the kept snapshots of a store are, so that a vacuum need not look at each.
+#[derive(Default)]
+pub(super) struct Keeping {
+    /// Snapshots that are being taken.
+    taking: AtomicU64,
+    /// The newest version that was ever kept.
+    newest: AtomicU64,
+}
+
+impl Keeping {
+    /// No kept snapshot, and none that is being taken, has a version above this one that was replaced before this call.
+    #[inline(always)]
+    pub(super) fn newest(&self) -> u64 {
+        // ORDERING: SeqCst: after the retiring swaps in the total order; partner: `begin`. A snapshot that this does not see will load the
+        // root after those swaps.
+        if self.taking.load(Ordering::SeqCst) > 0 {
+            return u64::MAX;
+        }
+        // ORDERING: Acquire: partner: `end`, whose release of `taking` was read above.
+        self.newest.load(Ordering::Acquire)
+    }
+
+    /// A snapshot is about to be taken.
+    fn begin(&self) {
+        // ORDERING: SeqCst: before the load of the root in the total order; partner: `newest`.
+        self.taking.fetch_add(1, Ordering::SeqCst);
+        model_fence();
+    }
+
+    /// It has pinned this version.
+    fn end(&self, version: u64) {
+        // ORDERING: Relaxed: it only grows.
+        if self.newest.load(Ordering::Relaxed) < version {
+            // ORDERING: AcqRel: partner: the load in `newest`.
+            self.newest.fetch_max(version, Ordering::AcqRel);
+        }
+        // ORDERING: AcqRel: the version comes before the count; partner: `newest`.
+        self.taking.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// What one vacuum hung on a record.
@@ -133,6 +174,7 @@ impl KeptSnapshot {
         let record = store.take_kept_record();
         // SAFETY: records live as long as the store.
         let (word, seen) = unsafe { (&(*record).word, &(*record).seen) };
+        store.keeping.begin();
         let root = match attempt {
             Some(root) => {
                 // SAFETY: I3: the attempt has pinned it.
@@ -151,6 +193,8 @@ impl KeptSnapshot {
                 root
             }
         };
+        // SAFETY: I3: pinned above.
+        store.keeping.end(unsafe { (*root).version });
         KeptSnapshot { store: store.clone(), record, root }
     }
 

@@ -97,6 +97,12 @@ impl Retired {
         matches!(self.kind, Kind::Slot | Kind::BoxedSlot)
     }
 
+    /// Whether every snapshot that was ever kept is older: `kept_to` is the newest of them.
+    #[inline(always)]
+    pub(super) fn is_newer_than_snapshots(&self, kept_to: u64) -> bool {
+        self.birth > kept_to || self.ignores_snapshots()
+    }
+
     /// Whether nothing is left to wait for: the variable's last handle has dropped the initial value itself.
     #[inline(always)]
     pub(super) fn is_void(&self) -> bool {

@@ -44,7 +44,7 @@ use crate::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::plain;
 use crate::sync::{Arc, Mutex, OnceLock};
 use crossbeam_utils::CachePadded;
-use kept::KeptRecord;
+use kept::{Keeping, KeptRecord};
 use member::{COUNTS, Member};
 use node::{FAN, Root};
 use std::any::Any;
@@ -64,6 +64,7 @@ pub(crate) struct Store {
     members: AtomicPtr<Member>,
     member_count: AtomicUsize,
     kept: AtomicPtr<KeptRecord>,
+    keeping: CachePadded<Keeping>,
     spare_kept: Mutex<Vec<SparePtr>>,
     next_slot: AtomicU64,
     spare_slots: Mutex<Vec<(u32, u64)>>,
@@ -115,6 +116,7 @@ impl Store {
             members: AtomicPtr::new(ptr::null_mut()),
             member_count: AtomicUsize::new(0),
             kept: AtomicPtr::new(ptr::null_mut()),
+            keeping: CachePadded::new(Keeping::default()),
             spare_kept: Mutex::new(Vec::new()),
             next_slot: AtomicU64::new(0),
             spare_slots: Mutex::new(Vec::new()),

@@ -40,7 +40,7 @@ crate::sync::tls!(
 pub(super) fn dispose_one(garbage: Garbage) {
     let queue = DRAIN.with(Cell::get);
     if queue.is_null() {
-        drain(&mut vec![garbage]);
+        drain(Some(garbage), &mut Vec::new());
     } else {
         // SAFETY: the pointer is set only while `drain` is on this thread's stack, and `drain` keeps no reference into
         // the queue while user code runs.
@@ -55,21 +55,21 @@ pub(super) fn dispose(list: &mut Vec<Garbage>) {
     }
     let queue = DRAIN.with(Cell::get);
     if queue.is_null() {
-        drain(list);
+        drain(None, list);
     } else {
         // SAFETY: as in `dispose_one`; `list` is another vector.
         unsafe { (*queue).append(list) };
     }
 }
 
-fn drain(list: &mut Vec<Garbage>) {
+fn drain(mut first: Option<Garbage>, list: &mut Vec<Garbage>) {
     let queue: *mut Vec<Garbage> = list;
     DRAIN.with(|drain| drain.set(queue));
     // A destructor may run transactions even when it is this thread's transaction that let the value go.
     local::outside_attempt(|| {
         loop {
             // SAFETY: `queue` points to the caller's vector, borrowed for the whole call; no reference outlives the pop.
-            let next = unsafe { (*queue).pop() };
+            let next = first.take().or_else(|| unsafe { (*queue).pop() });
             match next {
                 Some(garbage) => end(garbage),
                 None => break,

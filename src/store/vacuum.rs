@@ -10,6 +10,7 @@ use super::limbo::{Group, Limbo, PURGE_AT, Retired, What};
 use super::member::{Member, Own};
 use super::node;
 use super::pins::{self, Pinned};
+use super::pool::Pool;
 use super::reclaim::Garbage;
 use crate::sync::atomic::{AtomicU64, Ordering, model_fence};
 
@@ -18,14 +19,14 @@ const BATCH: usize = if cfg!(tvar_loom) { 1 } else { 32 };
 /// How many more for each further record: a scan looks at all of them.
 const BATCH_PER_MEMBER: usize = if cfg!(tvar_loom) { 0 } else { 8 };
 /// Freed slots that wait before they enter the limbo.
-pub(super) const SLOT_BATCH: usize = if cfg!(tvar_loom) { 1 } else { 32 };
+pub(super) const SLOT_BATCH: usize = if cfg!(tvar_loom) { 1 } else { 128 };
 /// Free slots that a thread keeps before it shares half of them.
 const SLOTS_KEPT: usize = if cfg!(tvar_loom) { 2 } else { 256 };
 /// Vacuums during which an owner must not have begun an attempt before its backlog is adopted.
 const IDLE_VACUUMS: u32 = if cfg!(tvar_loom) { 0 } else { 8 };
 
-/// Entries for which sorting the kept snapshots would not pay.
-const FEW: usize = 16;
+/// Entries that may be left for the next vacuum to look at again, and for which sorting the kept snapshots would not pay.
+const FEW: usize = if cfg!(tvar_loom) { 0 } else { 16 };
 
 /// What one scan found; kept for its allocations and for judging idleness.
 #[derive(Default)]
@@ -81,7 +82,7 @@ pub(super) fn due(own: &Own, limbo: &Limbo) -> bool {
 /// Notes what waits in the limbo for a later vacuum.
 #[inline(always)]
 pub(super) fn leave_rest(own: &mut Own, limbo: &Limbo, member: &Member) {
-    own.attention = limbo.groups.iter().any(|group| group.values > 0);
+    own.attention = limbo.values > 0 || limbo.groups.iter().any(|group| group.values > 0);
     member.set_backlog(limbo);
 }
 
@@ -109,23 +110,35 @@ pub(super) fn retire_freed(own: &mut Own, limbo: &mut Limbo, newest: u64) {
 pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
     // SAFETY: I9: the caller's promise; no user code runs in here.
     let (own, limbo) = unsafe { (member.own(), member.limbo()) };
-    let mut pins = std::mem::take(&mut own.pins);
-    adopt_idle(&mut pins, limbo);
-    let mut slots = Vec::new();
-    loop {
-        scan(store, member, &mut pins);
-        recheck_groups(limbo, &pins);
+    let Own { pins, pool, garbage, .. } = own;
+    adopt_idle(pins, limbo);
+    let mut free = Free { pool, garbage, slots: Vec::new() };
+    // A first look at the words alone: mostly nobody needs anything, or what somebody needs is soon free.
+    scan_words(store, member, pins);
+    let kept_to = store.keeping.newest();
+    let few = limbo.groups.is_empty() && {
+        let unkept = |entry: &Retired| pins.no_word_keeps(entry) && entry.is_newer_than_snapshots(kept_to);
+        let leading = limbo.recent.iter().take_while(|entry| unkept(entry)).count();
+        limbo.recent.drain(..leading).for_each(|entry| free.entry(entry));
+        if !limbo.recent.is_empty() {
+            limbo.recent.extract_if(.., |entry| unkept(entry)).for_each(|entry| free.entry(entry));
+        }
+        // What a snapshot keeps must be hung on it, or its end would not free it (§1.5).
+        limbo.recent.len() <= FEW && limbo.recent.iter().all(|entry| entry.is_newer_than_snapshots(kept_to))
+    };
+    while !few {
+        scan_kept(store, pins);
+        recheck_groups(limbo, pins);
         if limbo.recent.len() > FEW {
             pins.kept.sort_unstable_by_key(|(v, _)| *v);
             pins.sorted = true;
         }
         let mut work = std::mem::take(&mut limbo.recent);
         let mut kept: Vec<(usize, Vec<Retired>)> = Vec::new();
-        free_old(&mut work, pins.lowest, own, &mut slots);
         for entry in work.drain(..) {
             let versions = entry.kept_by();
-            if entry.is_void() {
-                free(entry, own, &mut slots);
+            if versions.end <= pins.lowest || entry.is_void() {
+                free.entry(entry);
             } else if let Some(pin) = pins.words.iter().find(|pin| pin.keeps(&versions)) {
                 limbo.keep_for(pin, entry);
             } else if let Some(i) = pins.snapshot_in(&versions, &entry) {
@@ -134,7 +147,7 @@ pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
                     None => kept.push((i, vec![entry])),
                 }
             } else {
-                free(entry, own, &mut slots);
+                free.entry(entry);
             }
         }
         limbo.recent = work;
@@ -147,22 +160,27 @@ pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
         if limbo.recent.is_empty() {
             break;
         }
+        scan_words(store, member, pins);
     }
-    limbo.values = 0;
-    own.pins = pins;
+    limbo.values = limbo.recent.iter().filter(|entry| entry.has_value()).count();
+    let slots = free.slots;
     own.due_at = BATCH + BATCH_PER_MEMBER * store.member_count();
     leave_rest(own, limbo, member);
     // SAFETY: as promised to this function.
     unsafe { release_slots(store, member, slots) };
 }
 
-/// Frees the leading entries that are older than anything that anybody needs: mostly all.
-fn free_old(entries: &mut Vec<Retired>, lowest: u64, own: &mut Own, slots: &mut Vec<(u32, u64, bool)>) {
-    let old = entries.iter().take_while(|entry| entry.retire <= lowest).count();
-    entries.drain(..old).for_each(|entry| free(entry, own, slots));
-}
-
 impl Pins {
+    /// Whether no thread's pin reaches an entry.
+    #[inline(always)]
+    fn no_word_keeps(&self, entry: &Retired) -> bool {
+        if entry.retire <= self.lowest {
+            return true;
+        }
+        let versions = entry.kept_by();
+        !self.words.iter().any(|pin| pin.keeps(&versions))
+    }
+
     /// A kept snapshot with a version in the range.
     fn snapshot_in(&self, versions: &std::ops::Range<u64>, entry: &Retired) -> Option<usize> {
         if entry.ignores_snapshots() {
@@ -197,12 +215,11 @@ impl Limbo {
     }
 }
 
-/// Reads every pin word there is. Must come after the swaps that retired what is to be freed (and after adoption).
-fn scan(store: &Store, me: &Member, pins: &mut Pins) {
+/// Reads the pin words of all threads. Must come after the swaps that retired what is to be freed (and after adoption).
+fn scan_words(store: &Store, me: &Member, pins: &mut Pins) {
     // ORDERING: for loom, stands for the SeqCst of the retiring swaps and of the loads below.
     model_fence();
     pins.words.clear();
-    pins.kept.clear();
     pins.lowest = u64::MAX;
     let mut idle = None;
     for member in store.members() {
@@ -214,14 +231,21 @@ fn scan(store: &Store, me: &Member, pins: &mut Pins) {
             idle = Some(member);
         }
     }
-    // The threads' words before the registry: a pin that is handed over enters the registry before it leaves the word.
+    pins.watch(idle);
+}
+
+/// Reads the pin words of all kept snapshots: after [`scan_words`], since a pin that is handed over enters the registry before it leaves
+/// the word.
+fn scan_kept(store: &Store, pins: &mut Pins) {
+    // ORDERING: as in `scan_words`.
+    model_fence();
+    pins.kept.clear();
     for record in store.kept_records() {
         if let Some(version) = pins.see(&record.word, true) {
             pins.kept.push((version, record));
         }
     }
     pins.sorted = false;
-    pins.watch(idle);
 }
 
 fn load(word: &AtomicU64) -> u64 {
@@ -286,19 +310,28 @@ fn recheck_groups(limbo: &mut Limbo, pins: &Pins) {
     });
 }
 
-#[inline(always)]
-fn free(entry: Retired, own: &mut Own, slots: &mut Vec<(u32, u64, bool)>) {
-    let birth = entry.birth;
-    match entry.into_what() {
-        // SAFETY: I4: no pinned version reaches the node, and no later root does.
-        What::Leaf(leaf) => unsafe { own.pool.put_leaf(leaf) },
-        // SAFETY: as above.
-        What::Inner(inner) => unsafe { own.pool.put_inner(inner) },
-        // SAFETY: as above.
-        What::Root(root) => unsafe { own.pool.put_root(root) },
-        What::Value(header) => own.garbage.push(Garbage::Value(header)),
-        What::Initial(retired) => own.garbage.push(Garbage::Initial(retired)),
-        What::Slot { slot, boxed } => slots.push((slot, birth, boxed)),
+/// Where what is free goes.
+struct Free<'a> {
+    pool: &'a mut Pool,
+    garbage: &'a mut Vec<Garbage>,
+    slots: Vec<(u32, u64, bool)>,
+}
+
+impl Free<'_> {
+    #[inline(always)]
+    fn entry(&mut self, entry: Retired) {
+        let birth = entry.birth;
+        match entry.into_what() {
+            // SAFETY: I4: no pinned version reaches the node, and no later root does.
+            What::Leaf(leaf) => unsafe { self.pool.put_leaf(leaf) },
+            // SAFETY: as above.
+            What::Inner(inner) => unsafe { self.pool.put_inner(inner) },
+            // SAFETY: as above.
+            What::Root(root) => unsafe { self.pool.put_root(root) },
+            What::Value(header) => self.garbage.push(Garbage::Value(header)),
+            What::Initial(retired) => self.garbage.push(Garbage::Initial(retired)),
+            What::Slot { slot, boxed } => self.slots.push((slot, birth, boxed)),
+        }
     }
 }
 

@@ -139,7 +139,9 @@ pub(super) struct WriteSet {
     pub(super) thens: Vec<Then>,
     /// Something was put in since `clear`.
     used: bool,
-    /// Something in here needs more than forgetting.
+    /// Some values are boxed: theirs to drop, unless they were published.
+    boxed: bool,
+    /// Something else in here needs more than forgetting.
     heavy: bool,
     /// There are, or were, merge functions or `then` functions.
     pub(super) functions: bool,
@@ -155,7 +157,8 @@ impl WriteSet {
     #[inline(always)]
     pub(super) fn insert(&mut self, slot: u32, born: u64, before: Before, word: Word, inline: bool) -> usize {
         self.used = true;
-        self.heavy |= !inline || before.cell.is_some();
+        self.boxed |= !inline;
+        self.heavy |= before.cell.is_some();
         let flags = if inline { INLINE } else { 0 };
         let len = self.entries.len();
         if len == self.entries.capacity() {
@@ -275,6 +278,7 @@ impl WriteSet {
             return Some(boxed);
         }
         if !state.is_inline() || state.is_merge() {
+            self.heavy = true;
             self.graveyard.push(state);
         }
         None
@@ -293,9 +297,10 @@ impl WriteSet {
     fn clear_used(&mut self, published: bool, trash: &mut Vec<Garbage>) {
         self.used = false;
         self.index.clear();
-        if self.heavy {
+        if self.heavy || (self.boxed && !published) {
             self.clear_heavy(published, trash);
         }
+        self.boxed = false;
         // SAFETY: entries that own anything make the set heavy, and those were drained.
         unsafe { self.entries.set_len(0) };
     }
