@@ -1,4 +1,5 @@
 //! What a warm transaction allocates: nothing, unless a value is boxed or something is registered.
+#![allow(clippy::unit_arg, reason = "short closures")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

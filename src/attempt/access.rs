@@ -50,7 +50,7 @@ impl<'s> Attempt<'s> {
 
     /// Which run of the closure this is.
     pub(crate) fn number(&self) -> u64 {
-        1 + self.from_rare(|rare| rare.reruns)
+        1 + self.if_rare(|rare| rare.reruns)
     }
 
     #[inline(always)]

@@ -28,12 +28,12 @@ impl Attempt<'_> {
     }
 
     pub(super) fn mark_hooks(&self) -> HookMark {
-        self.from_rare(|rare| HookMark(rare.hooks.commit.len(), rare.hooks.rollback.len()))
+        self.if_rare(|rare| HookMark(rare.hooks.commit.len(), rare.hooks.rollback.len()))
     }
 
     /// Discards what was registered since the mark.
     pub(super) fn undo_hooks(&self, mark: HookMark) {
-        let undone: Vec<Hook> = self.from_rare(|rare| {
+        let undone: Vec<Hook> = self.if_rare(|rare| {
             let Hooks { commit, rollback } = &mut rare.hooks;
             commit.drain(mark.0..).chain(rollback.drain(mark.1..)).collect()
         });
@@ -42,7 +42,7 @@ impl Attempt<'_> {
 
     /// Ends the attempt: the hooks that must run now. The others are discarded.
     pub(super) fn take_hooks(&self, committed: bool) -> Vec<Hook> {
-        let Hooks { commit, rollback } = self.from_rare(|rare| std::mem::take(&mut rare.hooks));
+        let Hooks { commit, rollback } = self.if_rare(|rare| std::mem::take(&mut rare.hooks));
         let (run, forget) = if committed { (commit, rollback) } else { (rollback, commit) };
         forget.into_iter().for_each(discard);
         run

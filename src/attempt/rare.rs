@@ -36,7 +36,7 @@ impl Attempt<'_> {
     }
 
     /// What the rare part says, if there is one.
-    pub(super) fn from_rare<R: Default>(&self, f: impl FnOnce(&mut Rare) -> R) -> R {
+    pub(super) fn if_rare<R: Default>(&self, f: impl FnOnce(&mut Rare) -> R) -> R {
         self.rare.0.get().map_or_else(R::default, |rare| f(&mut rare.borrow_mut()))
     }
 

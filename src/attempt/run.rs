@@ -316,7 +316,7 @@ impl<'s> Session<'s> {
     fn sleep(&mut self) -> Parked {
         let slots = self.attempt.ws.reads().distinct();
         let deadline = self.deadline();
-        let until = [deadline, self.attempt.from_rare(|rare| rare.wake_at)].into_iter().flatten().min();
+        let until = [deadline, self.attempt.if_rare(|rare| rare.wake_at)].into_iter().flatten().min();
         self.end_attempt();
         // Judged before the hooks: what died in the attempt is forgotten when they run.
         if until.is_none() && self.attempt.is_futile(&slots) {

@@ -113,20 +113,39 @@ pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
     let Own { pins, pool, garbage, .. } = own;
     adopt_idle(pins, limbo);
     let mut free = Free { pool, garbage, slots: Vec::new() };
-    // A first look at the words alone: mostly nobody needs anything, or what somebody needs is soon free.
     scan_words(store, member, pins);
+    if !first_look(store, pins, limbo, &mut free) {
+        second_look(store, member, pins, limbo, &mut free);
+    }
+    limbo.values = limbo.recent.iter().filter(|entry| entry.has_value()).count();
+    let slots = free.slots;
+    own.due_at = BATCH + BATCH_PER_MEMBER * store.member_count();
+    leave_rest(own, limbo, member);
+    // SAFETY: as promised to this function.
+    unsafe { release_slots(store, member, slots) };
+}
+
+/// Looks at the threads' words alone. Mostly nobody needs anything, or what somebody needs is soon free; `false` if that is not so.
+#[inline(always)]
+fn first_look(store: &Store, pins: &Pins, limbo: &mut Limbo, free: &mut Free<'_>) -> bool {
+    if !limbo.groups.is_empty() {
+        return false;
+    }
     let kept_to = store.keeping.newest();
-    let few = limbo.groups.is_empty() && {
-        let unkept = |entry: &Retired| pins.no_word_keeps(entry) && entry.is_newer_than_snapshots(kept_to);
-        let leading = limbo.recent.iter().take_while(|entry| unkept(entry)).count();
-        limbo.recent.drain(..leading).for_each(|entry| free.entry(entry));
-        if !limbo.recent.is_empty() {
-            limbo.recent.extract_if(.., |entry| unkept(entry)).for_each(|entry| free.entry(entry));
-        }
-        // What a snapshot keeps must be hung on it, or its end would not free it (§1.5).
-        limbo.recent.len() <= FEW && limbo.recent.iter().all(|entry| entry.is_newer_than_snapshots(kept_to))
-    };
-    while !few {
+    let unkept = |entry: &Retired| pins.no_word_keeps(entry) && entry.is_newer_than_snapshots(kept_to);
+    let leading = limbo.recent.iter().take_while(|entry| unkept(entry)).count();
+    limbo.recent.drain(..leading).for_each(|entry| free.entry(entry));
+    if !limbo.recent.is_empty() {
+        limbo.recent.extract_if(.., |entry| unkept(entry)).for_each(|entry| free.entry(entry));
+    }
+    // What a snapshot keeps must be hung on it, or its end would not free it (§1.5).
+    limbo.recent.len() <= FEW && limbo.recent.iter().all(|entry| entry.is_newer_than_snapshots(kept_to))
+}
+
+/// Looks at the kept snapshots as well, and sorts what is kept by what keeps it.
+#[inline(never)]
+fn second_look(store: &Store, member: &Member, pins: &mut Pins, limbo: &mut Limbo, free: &mut Free<'_>) {
+    loop {
         scan_kept(store, pins);
         recheck_groups(limbo, pins);
         if limbo.recent.len() > FEW {
@@ -156,18 +175,12 @@ pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
             // SAFETY: records of kept snapshots live as long as the store.
             unsafe { (*record).hang(version, entries, &mut limbo.recent) };
         }
-        // A snapshot went while entries were being hung on it: they came back and are looked at again.
         if limbo.recent.is_empty() {
-            break;
+            return;
         }
+        // A snapshot went while entries were being hung on it: they came back and are looked at again.
         scan_words(store, member, pins);
     }
-    limbo.values = limbo.recent.iter().filter(|entry| entry.has_value()).count();
-    let slots = free.slots;
-    own.due_at = BATCH + BATCH_PER_MEMBER * store.member_count();
-    leave_rest(own, limbo, member);
-    // SAFETY: as promised to this function.
-    unsafe { release_slots(store, member, slots) };
 }
 
 impl Pins {
