@@ -192,7 +192,7 @@ impl Workspace<'_> {
         let (own, scratch, limbo) = unsafe { (member.own(), member.scratch(), member.limbo()) };
         if swapped.is_err() {
             // SAFETY: I2: never published.
-            unsafe { draft::unmake(root, &scratch.writes.entries, &mut own.pool) };
+            unsafe { draft::unmake(root, scratch.writes.entries.iter().map(|entry| entry.slot), &mut own.pool) };
             limbo.cut(rest);
             return Published::Lost;
         }

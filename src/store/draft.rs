@@ -3,7 +3,6 @@
 use super::limbo::{Limbo, Retired, What};
 use super::node::{self, Child, FAN, JOURNAL, Journal, Leaf, Root, Slot};
 use super::pool::Pool;
-use super::writes::Entry;
 use crate::sync::atomic::Ordering;
 
 /// Writes a slot, copying the path to it where the draft does not own it yet: a node's birth tells. What is replaced goes
@@ -97,13 +96,13 @@ pub(super) unsafe fn keep_journal(root: *mut Root, base: &Root, changed: &[u32])
 /// # Safety
 /// Its nodes are the caller's.
 #[cold]
-pub(super) unsafe fn unmake(root: *mut Root, written: &[Entry], pool: &mut Pool) {
+pub(super) unsafe fn unmake(root: *mut Root, slots: impl Iterator<Item = u32> + Clone, pool: &mut Pool) {
     // SAFETY: never published: nobody else has seen the nodes.
     unsafe {
         // From the leaves up, so that the way to a node is there until the node goes. A tree that has grown has new nodes on the path to
         // slot 0 as well.
         for level in 0..=(*root).height {
-            for slot in written.iter().map(|entry| entry.slot).chain([0]) {
+            for slot in slots.clone().chain([0]) {
                 take_out(root, slot, level, pool);
             }
         }

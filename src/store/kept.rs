@@ -221,6 +221,13 @@ impl KeptSnapshot {
         }
     }
 
+    /// Whether the version has a leaf for a slot.
+    #[cfg(test)]
+    pub(super) fn has_leaf(&self, slot: u32) -> bool {
+        // SAFETY: I3: the root is pinned.
+        unsafe { !node::find(self.root, slot).is_null() }
+    }
+
     /// The slots that differ between two versions of one store, with their stamps in both, in ascending order.
     pub(crate) fn diff(&self, other: &KeptSnapshot) -> Vec<(u32, u64, u64)> {
         // SAFETY: I3: both roots are pinned.

@@ -173,8 +173,9 @@ pub(super) struct Limbo {
 }
 
 /// A length of the recent entries.
+#[derive(Clone, Copy)]
 pub(super) struct Rest {
-    len: usize,
+    pub(super) len: usize,
     values: usize,
 }
 

@@ -19,6 +19,7 @@ mod pins;
 mod pool;
 mod reads;
 mod reclaim;
+mod slots;
 mod tear_down;
 #[cfg(all(test, not(tvar_loom)))]
 mod tests;
@@ -47,6 +48,7 @@ use crossbeam_utils::CachePadded;
 use kept::{Keeping, KeptRecord};
 use member::{COUNTS, Member};
 use node::{FAN, Root};
+use slots::FreeSlots;
 use std::any::Any;
 use std::collections::HashMap;
 use std::ptr;
@@ -67,7 +69,7 @@ pub(crate) struct Store {
     keeping: CachePadded<Keeping>,
     spare_kept: Mutex<Vec<SparePtr>>,
     next_slot: AtomicU64,
-    spare_slots: Mutex<Vec<(u32, u64)>>,
+    spare_slots: Mutex<FreeSlots>,
     /// Names of the variables that have one, by slot, for messages.
     names: Mutex<HashMap<u32, Box<str>>>,
     /// What the layers above keep beside the tree.
@@ -119,7 +121,7 @@ impl Store {
             keeping: CachePadded::new(Keeping::default()),
             spare_kept: Mutex::new(Vec::new()),
             next_slot: AtomicU64::new(0),
-            spare_slots: Mutex::new(Vec::new()),
+            spare_slots: Mutex::new(FreeSlots::default()),
             names: Mutex::new(HashMap::new()),
             upper: OnceLock::new(),
         }
@@ -251,8 +253,7 @@ impl Store {
     /// When 2³² variables exist at once.
     fn fill_slots(&self, slots: &mut Vec<(u32, u64)>) {
         if let Some(mut spare) = self.spare_slots.try_lock() {
-            let keep = spare.len().saturating_sub(SLOT_BLOCK as usize);
-            slots.extend(spare.drain(keep..));
+            spare.take(slots);
         }
         if slots.is_empty() {
             // ORDERING: Relaxed: only uniqueness counts.
@@ -266,7 +267,7 @@ impl Store {
     /// Gives all but `keep` of a thread's free slots to whoever needs some.
     fn share_slots(&self, slots: &mut Vec<(u32, u64)>, keep: usize) {
         if let Some(mut spare) = self.spare_slots.try_lock() {
-            spare.extend(slots.drain(keep.min(slots.len())..));
+            spare.give(slots.drain(keep.min(slots.len())..));
         }
     }
 }

@@ -210,3 +210,32 @@ fn the_end_of_a_store_frees_what_its_limbos_hold() {
     drop(store);
     assert_eq!(count(&live), 0);
 }
+
+/// Leaves of the newest version.
+fn leaves(store: &Arc<Store>) -> usize {
+    let root = KeptSnapshot::take(store);
+    (0..100_000).step_by(node::FAN).filter(|slot| root.has_leaf(*slot)).count()
+}
+
+#[test]
+fn leaves_without_variables_are_cut_off() {
+    let store = Store::new(None);
+    let vars: Vec<_> = (0..10_000u64).map(|n| Var::new(&store, None, n)).collect();
+    for vars in vars.chunks(1000) {
+        commit(&store, |ws| vars.iter().for_each(|var| ws.write(var, 7)));
+    }
+    let full = leaves(&store);
+    assert!(full >= 10_000 / node::FAN);
+    let old = KeptSnapshot::take(&store);
+    let (kept, dropped): (Vec<_>, Vec<_>) = vars.into_iter().enumerate().partition(|(i, _)| i % 1000 == 0);
+    drop(dropped);
+    assert!(leaves(&store) < full / 4, "{} of {full} leaves are left", leaves(&store));
+    for (_, var) in &kept {
+        assert_eq!((*old.read(var), *KeptSnapshot::take(&store).read(var)), (7, 7));
+    }
+    // The slots are in use again, for other types too, and the old snapshot sees initial values.
+    let again: Vec<_> = (0..5_000).map(|n| Var::new(&store, None, format!("{n}"))).collect();
+    commit(&store, |ws| again.iter().for_each(|var| ws.write(var, "new".into())));
+    assert!(again.iter().enumerate().all(|(n, var)| *old.read(var) == n.to_string()));
+    assert!(again.iter().all(|var| KeptSnapshot::take(&store).read(var) == "new"));
+}

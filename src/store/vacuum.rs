@@ -12,6 +12,7 @@ use super::node;
 use super::pins::{self, Pinned};
 use super::pool::Pool;
 use super::reclaim::Garbage;
+use super::slots;
 use crate::sync::atomic::{AtomicU64, Ordering, model_fence};
 
 /// Entries that a limbo collects before a vacuum is worth its scan, for a store with one thread.
@@ -377,5 +378,7 @@ unsafe fn release_slots(store: &Store, member: &Member, slots: Vec<(u32, u64, bo
     pins::release(&member.words[1]);
     if own.slots.len() > SLOTS_KEPT {
         store.share_slots(&mut own.slots, SLOTS_KEPT / 2);
+        // SAFETY: I9: as promised to this function; the references above have ended.
+        unsafe { slots::prune(store, member) };
     }
 }
