@@ -382,8 +382,10 @@ unsafe fn drop_strong(head: NonNull<CellHead>) {
         // ORDERING: Relaxed: never changes.
         // SAFETY: the handles' weak count keeps the cell.
         if unsafe { (*head.as_ptr()).state.load(Ordering::Relaxed) } & INLINE != 0 {
-            // No code of the user's to run.
-            dead.drop_value();
+            // No code of the user's to run, nothing to drop; only a limbo entry would want to know.
+            if !dead.is_alone() {
+                dead.drop_value();
+            }
             dead.release();
         } else {
             reclaim::dispose_one(Garbage::Cell(dead));
@@ -425,6 +427,13 @@ pub(super) struct DeadCell {
 unsafe impl Send for DeadCell {}
 
 impl DeadCell {
+    /// Whether no limbo entry counts the cell. Nobody can come who would.
+    fn is_alone(&self) -> bool {
+        // ORDERING: Acquire: partner: the Release in `drop_weak` of the entries that there were.
+        // SAFETY: the handles' weak count keeps the cell.
+        unsafe { (*self.head.as_ptr()).weak.load(Ordering::Acquire) == 1 }
+    }
+
     /// Drops the initial value if it is still there. Runs user code; call once.
     pub(super) fn drop_value(&self) {
         // SAFETY: no handle is left, so nobody can read the value (I8); the handles' weak count keeps the cell.
@@ -432,6 +441,7 @@ impl DeadCell {
     }
 
     /// Hands the slot back to the store and the cell to the allocator.
+    #[inline]
     pub(super) fn release(self) {
         let head = self.head.as_ptr();
         // SAFETY: no handle is left, so this thread alone touches home and name; a limbo entry that still counts
@@ -447,8 +457,14 @@ impl DeadCell {
             home.as_ref().unwrap_or_else(|| Store::global()).set_name(slot, None);
         }
         local::retire_slot(home.as_ref(), slot, born, boxed);
-        // SAFETY: gives up the count of all handles together.
-        unsafe { drop_weak(self.head) };
+        // SAFETY: gives up the count of all handles together; alone, this is the last count.
+        unsafe {
+            if self.is_alone() {
+                ((*head).kind.free)(head);
+            } else {
+                drop_weak(self.head);
+            }
+        }
         drop(name);
         drop(home);
     }

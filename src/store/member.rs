@@ -75,6 +75,8 @@ pub(super) struct Own {
     pub(super) freed: Vec<Freed>,
     /// One of them may hold a boxed value: do not wait for the batch.
     pub(super) freed_boxed: bool,
+    /// Slots that a vacuum has found free, with `born` and whether the tree may hold a value; empty between vacuums.
+    pub(super) freeing: Vec<(u32, u64, bool)>,
     pub(super) garbage: Vec<Garbage>,
     pub(super) pins: Pins,
     /// The end of an attempt should look whether a vacuum is due, even if it published nothing.

@@ -111,19 +111,18 @@ pub(super) fn retire_freed(own: &mut Own, limbo: &mut Limbo, newest: u64) {
 pub(super) unsafe fn vacuum(store: &Store, member: &Member) {
     // SAFETY: I9: the caller's promise; no user code runs in here.
     let (own, limbo) = unsafe { (member.own(), member.limbo()) };
-    let Own { pins, pool, garbage, .. } = own;
+    let Own { pins, pool, garbage, freeing, .. } = own;
     adopt_idle(pins, limbo);
-    let mut free = Free { pool, garbage, slots: Vec::new() };
+    let mut free = Free { pool, garbage, slots: freeing };
     scan_words(store, member, pins);
     if !first_look(store, pins, limbo, &mut free) {
         second_look(store, member, pins, limbo, &mut free);
     }
     limbo.values = limbo.recent.iter().filter(|entry| entry.has_value()).count();
-    let slots = free.slots;
     own.due_at = BATCH + BATCH_PER_MEMBER * store.member_count();
     leave_rest(own, limbo, member);
     // SAFETY: as promised to this function.
-    unsafe { release_slots(store, member, slots) };
+    unsafe { release_slots(store, member) };
 }
 
 /// Looks at the threads' words alone. Mostly nobody needs anything, or what somebody needs is soon free; `false` if that is not so.
@@ -328,7 +327,7 @@ fn recheck_groups(limbo: &mut Limbo, pins: &Pins) {
 struct Free<'a> {
     pool: &'a mut Pool,
     garbage: &'a mut Vec<Garbage>,
-    slots: Vec<(u32, u64, bool)>,
+    slots: &'a mut Vec<(u32, u64, bool)>,
 }
 
 impl Free<'_> {
@@ -353,15 +352,17 @@ impl Free<'_> {
 ///
 /// # Safety
 /// As for [`vacuum`].
-unsafe fn release_slots(store: &Store, member: &Member, slots: Vec<(u32, u64, bool)>) {
-    if slots.is_empty() {
+unsafe fn release_slots(store: &Store, member: &Member) {
+    // SAFETY: I9: the caller's promise.
+    if unsafe { member.own() }.freeing.is_empty() {
         return;
     }
     // SAFETY: I9: the caller's promise.
     let root = unsafe { member.pin_base(store.newest()) };
     // SAFETY: I9: as above; I3: `root` is pinned.
     let (own, now) = unsafe { (member.own(), (*root).version) };
-    for (slot, born, boxed) in slots {
+    let Own { freeing, garbage, slots, .. } = &mut *own;
+    for (slot, born, boxed) in freeing.drain(..) {
         if boxed {
             // SAFETY: I3: `root` is pinned.
             let found = unsafe { node::find(root, slot) };
@@ -369,11 +370,11 @@ unsafe fn release_slots(store: &Store, member: &Member, slots: Vec<(u32, u64, bo
             // it is the dead variable's, whose type is boxed; no handle is left to read it through.
             unsafe {
                 if !found.is_null() && (*found).stamp > born {
-                    own.garbage.push(Garbage::Value((*found).word.header()));
+                    garbage.push(Garbage::Value((*found).word.header()));
                 }
             }
         }
-        own.slots.push((slot, now));
+        slots.push((slot, now));
     }
     pins::release(&member.words[1]);
     if own.slots.len() > SLOTS_KEPT {
