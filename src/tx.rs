@@ -201,7 +201,9 @@ impl Tx<'_> {
 
     /// [Retries](Tx::retry) until `limit` has passed since the call of the transaction began; goes on from then on (§3.5).
     ///
-    /// While several alternatives wait, the earliest deadline wakes.
+    /// While several alternatives wait, the earliest deadline wakes. On a thread that has run a thousand calls in a row without any deadline,
+    /// the next call that asks for one counts from its question, if it asks in its first attempt; all later ones count from their beginning
+    /// again.
     ///
     /// # Errors
     /// The stop, while the deadline is ahead.
