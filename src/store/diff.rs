@@ -42,7 +42,7 @@ unsafe fn child_at(root: *const Root, height: u32, digit: usize) -> Side {
     // SAFETY: the caller's promise.
     unsafe {
         if (*root).height == height {
-            Side::Node((*root).children[digit])
+            Side::Node((*root).children.0[digit])
         } else if digit == 0 {
             Side::Lower(root)
         } else {
@@ -65,7 +65,7 @@ impl Side {
         match self {
             Side::Node(node) if node.is_null() => self,
             // SAFETY: a node above level 0 is an inner one, reachable from a pinned root.
-            Side::Node(node) => unsafe { Side::Node((*node).children[digit]) },
+            Side::Node(node) => unsafe { Side::Node((*node).children.0[digit]) },
             // SAFETY: the root is pinned. Its own children lie `height + 1` levels above nothing, as those of an inner node
             // at that level do.
             Side::Lower(root) => unsafe { child_at(root, level, digit) },
@@ -99,5 +99,5 @@ unsafe fn walk(a: Side, b: Side, level: u32, prefix: u64, see: &mut dyn FnMut(u3
 /// `leaf` is null or a leaf of a pinned root.
 unsafe fn stamp(leaf: *const Leaf, digit: usize) -> u64 {
     // SAFETY: the caller's promise.
-    unsafe { if leaf.is_null() { 0 } else { (*leaf).slots[digit].stamp } }
+    unsafe { if leaf.is_null() { 0 } else { (*leaf).slots.0[digit].stamp } }
 }

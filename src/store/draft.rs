@@ -19,7 +19,7 @@ pub(super) unsafe fn set(root: *mut Root, slot: u32, new: Slot, pool: &mut Pool,
             grow(root, pool);
         }
         let mut level = (*root).height + 1;
-        let mut place: *mut Child = &raw mut (*root).children[node::digit(slot, level)];
+        let mut place: *mut Child = &raw mut (*root).children.0[node::digit(slot, level)];
         loop {
             level -= 1;
             if level == 0 {
@@ -32,7 +32,7 @@ pub(super) unsafe fn set(root: *mut Root, slot: u32, new: Slot, pool: &mut Pool,
                 }
                 *place = pool.inner(inner, version);
             }
-            place = &raw mut (**place).children[node::digit(slot, level)];
+            place = &raw mut (**place).children.0[node::digit(slot, level)];
         }
         let mut leaf = (*place).cast::<Leaf>();
         if leaf.is_null() || (*leaf).birth != version {
@@ -42,7 +42,7 @@ pub(super) unsafe fn set(root: *mut Root, slot: u32, new: Slot, pool: &mut Pool,
             leaf = pool.leaf(leaf, version);
             *place = leaf.cast();
         }
-        (*leaf).slots[node::digit(slot, 0)] = new;
+        (*leaf).slots.0[node::digit(slot, 0)] = new;
     }
 }
 
@@ -56,11 +56,11 @@ unsafe fn grow(root: *mut Root, pool: &mut Pool) {
     // SAFETY: the caller's promise; the new inner node is private.
     unsafe {
         let children = &mut (*root).children;
-        if children.iter().any(|child| !child.is_null()) {
+        if children.0.iter().any(|child| !child.is_null()) {
             let inner = pool.inner(std::ptr::null(), (*root).version);
             (*inner).children = *children;
-            *children = [std::ptr::null_mut(); FAN];
-            children[0] = inner;
+            children.0 = [std::ptr::null_mut(); FAN];
+            children.0[0] = inner;
         }
         (*root).height += 1;
         (*root).capacity = node::capacity((*root).height);
@@ -119,7 +119,7 @@ unsafe fn take_out(root: *mut Root, slot: u32, level: u32, pool: &mut Pool) {
     unsafe {
         let version = (*root).version;
         let mut at = (*root).height + 1;
-        let mut place: *mut Child = &raw mut (*root).children[node::digit(slot, at)];
+        let mut place: *mut Child = &raw mut (*root).children.0[node::digit(slot, at)];
         loop {
             at -= 1;
             if (*place).is_null() || node::birth(*place) != version {
@@ -128,7 +128,7 @@ unsafe fn take_out(root: *mut Root, slot: u32, level: u32, pool: &mut Pool) {
             if at == level {
                 break;
             }
-            place = &raw mut (**place).children[node::digit(slot, at)];
+            place = &raw mut (**place).children.0[node::digit(slot, at)];
         }
         let child = std::mem::replace(&mut *place, std::ptr::null_mut());
         if level == 0 { pool.put_leaf(child.cast()) } else { pool.put_inner(child) }

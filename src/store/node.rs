@@ -30,18 +30,23 @@ impl Slot {
 /// A node below the root, as a pointer whose level decides what it is: `Leaf` at level 0, else `Inner`.
 pub(super) type Child = *mut Inner;
 
+/// Starts on a cache line: what is copied as a whole is copied line by line, and none is touched twice for it.
+#[derive(Clone, Copy)]
 #[repr(C, align(64))]
+pub(super) struct Lines<T>(pub(super) T);
+
+#[repr(C)]
 pub(super) struct Leaf {
     pub(super) birth: u64,
     pub(super) probe: Probe,
-    pub(super) slots: [Slot; FAN],
+    pub(super) slots: Lines<[Slot; FAN]>,
 }
 
-#[repr(C, align(64))]
+#[repr(C)]
 pub(super) struct Inner {
     pub(super) birth: u64,
     pub(super) probe: Probe,
-    pub(super) children: [Child; FAN],
+    pub(super) children: Lines<[Child; FAN]>,
 }
 
 /// What the commit of a root wrote, for the next committer to announce if this one's committer stopped (§4.1).
@@ -54,7 +59,7 @@ pub(crate) enum Journal {
 }
 
 /// One version of the whole space.
-#[repr(C, align(64))]
+#[repr(C)]
 pub(super) struct Root {
     /// Also the root's birth; a root is retired by the very next version.
     pub(super) version: u64,
@@ -66,7 +71,7 @@ pub(super) struct Root {
     pub(super) announced: AtomicBool,
     pub(super) journal: Journal,
     pub(super) probe: Probe,
-    pub(super) children: [Child; FAN],
+    pub(super) children: Lines<[Child; FAN]>,
 }
 
 /// The version that made a node.
@@ -112,7 +117,7 @@ pub(super) unsafe fn find(root: *const Root, slot: u32) -> *const Slot {
             return std::ptr::null();
         }
         let mut level = (*root).height + 1;
-        let mut node: Child = (*root).children[digit(slot, level)];
+        let mut node: Child = (*root).children.0[digit(slot, level)];
         loop {
             if node.is_null() {
                 return std::ptr::null();
@@ -121,10 +126,10 @@ pub(super) unsafe fn find(root: *const Root, slot: u32) -> *const Slot {
             if level == 0 {
                 let leaf = node.cast::<Leaf>();
                 (*leaf).probe.read();
-                return &raw const (*leaf).slots[digit(slot, 0)];
+                return &raw const (*leaf).slots.0[digit(slot, 0)];
             }
             (*node).probe.read();
-            node = (*node).children[digit(slot, level)];
+            node = (*node).children.0[digit(slot, level)];
         }
     }
 }

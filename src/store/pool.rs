@@ -1,6 +1,6 @@
 //! Node memory: free nodes stay with the thread that retired them (nodes come home), up to a cap.
 
-use super::node::{self, FAN, Inner, Journal, Leaf, Root, Slot};
+use super::node::{self, FAN, Inner, Journal, Leaf, Lines, Root, Slot};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::probe::Probe;
 use std::ptr;
@@ -78,7 +78,7 @@ impl Pool {
             (*fresh).probe.write(true);
             (*fresh).birth = birth;
             if old.is_null() {
-                (*fresh).slots = [Slot::EMPTY; FAN];
+                (*fresh).slots.0 = [Slot::EMPTY; FAN];
             } else {
                 (*old).probe.read();
                 (&raw mut (*fresh).slots).copy_from_nonoverlapping(&raw const (*old).slots, 1);
@@ -98,7 +98,7 @@ impl Pool {
             (*fresh).probe.write(true);
             (*fresh).birth = birth;
             if old.is_null() {
-                (*fresh).children = [ptr::null_mut(); FAN];
+                (*fresh).children.0 = [ptr::null_mut(); FAN];
             } else {
                 (*old).probe.read();
                 (&raw mut (*fresh).children).copy_from_nonoverlapping(&raw const (*old).children, 1);
@@ -182,13 +182,13 @@ pub(super) fn first_root() -> *mut Root {
 #[cold]
 #[inline(never)]
 fn new_leaf() -> *mut Leaf {
-    Box::into_raw(Box::new(Leaf { birth: 0, probe: Probe::new(), slots: [Slot::EMPTY; FAN] }))
+    Box::into_raw(Box::new(Leaf { birth: 0, probe: Probe::new(), slots: Lines([Slot::EMPTY; FAN]) }))
 }
 
 #[cold]
 #[inline(never)]
 fn new_inner() -> *mut Inner {
-    Box::into_raw(Box::new(Inner { birth: 0, probe: Probe::new(), children: [ptr::null_mut(); FAN] }))
+    Box::into_raw(Box::new(Inner { birth: 0, probe: Probe::new(), children: Lines([ptr::null_mut(); FAN]) }))
 }
 
 #[cold]
@@ -201,6 +201,6 @@ fn new_root() -> *mut Root {
         announced: AtomicBool::new(true),
         journal: Journal::Unknown,
         probe: Probe::new(),
-        children: [ptr::null_mut(); FAN],
+        children: Lines([ptr::null_mut(); FAN]),
     }))
 }

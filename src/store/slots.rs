@@ -94,7 +94,7 @@ pub(super) unsafe fn prune(store: &Store, member: &Member) {
             if !node::find(base, slot).is_null() {
                 let level = (*root).height + 1;
                 cut(
-                    &raw mut (*root).children[node::digit(slot, level)],
+                    &raw mut (*root).children.0[node::digit(slot, level)],
                     level - 1,
                     slot,
                     version,
@@ -155,12 +155,12 @@ unsafe fn cut(place: *mut Child, level: u32, slot: u32, version: u64, pool: &mut
         if (*inner).birth != version {
             inner = pool.inner(child, version);
         }
-        cut(&raw mut (*inner).children[node::digit(slot, level)], level - 1, slot, version, pool, limbo);
+        cut(&raw mut (*inner).children.0[node::digit(slot, level)], level - 1, slot, version, pool, limbo);
         if inner != child {
             limbo.push(Retired::new((*child).birth, version, What::Inner(child)));
         }
         *place = inner;
-        if (*inner).children.iter().all(|child| child.is_null()) {
+        if (*inner).children.0.iter().all(|child| child.is_null()) {
             *place = std::ptr::null_mut();
             pool.put_inner(inner);
         }

@@ -28,7 +28,7 @@ pub(super) unsafe fn tear_down(root: *mut Root, retired: Vec<Retired>, garbage: 
             }
         }
         let height = (*root).height;
-        for child in (*root).children {
+        for child in (*root).children.0 {
             free_below(child, height);
         }
         drop(Box::from_raw(root));
@@ -46,7 +46,7 @@ unsafe fn free_below(node: Child, level: u32) {
         if level == 0 {
             drop(Box::from_raw(node.cast::<Leaf>()));
         } else {
-            for child in (*node).children {
+            for child in (*node).children.0 {
                 free_below(child, level - 1);
             }
             drop(Box::from_raw(node));
