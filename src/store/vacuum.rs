@@ -133,10 +133,21 @@ fn first_look(store: &Store, pins: &Pins, limbo: &mut Limbo, free: &mut Free<'_>
     }
     let kept_to = store.keeping.newest();
     let unkept = |entry: &Retired| pins.no_word_keeps(entry) && entry.is_newer_than_snapshots(kept_to);
-    let leading = limbo.recent.iter().take_while(|entry| unkept(entry)).count();
-    limbo.recent.drain(..leading).for_each(|entry| free.entry(entry));
-    if !limbo.recent.is_empty() {
-        limbo.recent.extract_if(.., |entry| unkept(entry)).for_each(|entry| free.entry(entry));
+    // SAFETY: each entry is moved out of its place once, and freed or put back at the front; what is left is counted in.
+    unsafe {
+        let (entries, len) = (limbo.recent.as_mut_ptr(), limbo.recent.len());
+        limbo.recent.set_len(0);
+        let mut left = 0;
+        for at in 0..len {
+            let entry = entries.add(at).read();
+            if unkept(&entry) {
+                free.entry(entry);
+            } else {
+                entries.add(left).write(entry);
+                left += 1;
+            }
+        }
+        limbo.recent.set_len(left);
     }
     // What a snapshot keeps must be hung on it, or its end would not free it (§1.5).
     limbo.recent.len() <= FEW && limbo.recent.iter().all(|entry| entry.is_newer_than_snapshots(kept_to))

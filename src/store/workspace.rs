@@ -424,7 +424,12 @@ impl<'s> Workspace<'s> {
             }
             member.unpin_busy();
             vacuum::vacuum(store, member);
-            self.scratch().trash.append(&mut member.own().garbage);
+            let (trash, garbage) = (&mut self.scratch().trash, &mut member.own().garbage);
+            if trash.is_empty() {
+                std::mem::swap(trash, garbage);
+            } else {
+                trash.append(garbage);
+            }
         }
     }
 
