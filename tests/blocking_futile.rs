@@ -148,3 +148,20 @@ fn a_futile_retry_with_a_deadline_sleeps() {
     assert!(result.is_err_and(|e| e.is_timeout() && e.attempts() == 1));
     assert_eq!(space.waiters(), 0);
 }
+
+/// What was read has been written, though nobody has the variable any more: the wait is over, not futile.
+#[test]
+fn a_retry_on_a_variable_that_was_written_and_then_dropped_runs_again() {
+    let space = Space::new();
+    let mut found = Some(TVar::new_in(&space, 0));
+    let mut runs = 0;
+    space.atomically(|tx| {
+        runs += 1;
+        let Some(v) = found.take() else { return Ok(()) };
+        let decided = tx.check(*tx.read(&v) == 1);
+        let theirs = v.clone();
+        elsewhere(move || theirs.store(1));
+        decided
+    });
+    assert_eq!((runs, space.waiters()), (2, 0));
+}

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::rc::Rc;
 
 use common::{Census, elsewhere, panic_message, panic_of};
-use tvar::{Abort, Space, TVar, Tx};
+use tvar::{Abort, Space, TVar, Tx, hooks};
 
 /// One transaction that writes, registers hooks, and panics in `body`.
 fn panics(body: impl Fn(&Space, &Tx<'_>, &TVar<i64>)) {
@@ -286,4 +286,21 @@ fn s2_8_many_panics_leave_no_trace() {
     var.store(census.value(1));
     TVar::new_in(&space, 0).store(1);
     assert_eq!(census.live(), 1);
+}
+
+/// A test's own hook is in the middle of a commit when it panics: nothing was replaced, nothing is freed.
+#[test]
+fn a_hook_that_panics_before_the_swap_leaves_everything_as_it_was() {
+    let space = Space::new();
+    let census = Census::new();
+    let (v, other) = (TVar::new_in(&space, census.value(1)), TVar::new_in(&space, 0));
+    v.store(census.value(2));
+    let guard = hooks::on_this_thread(|point| assert!(point != hooks::Point::Swap, "stop"));
+    assert_eq!(panic_message(|| v.store(census.value(3))), "stop");
+    drop(guard);
+    for n in 1..200 {
+        other.store(n);
+    }
+    assert_eq!((census.live(), census.alive(2)), (1, true));
+    assert_eq!(space.atomically(|tx| Ok(tx.read(&v).id)), 2);
 }

@@ -19,6 +19,11 @@ impl Attempt<'_> {
         slots.is_empty() || died_in_attempt(self.ws.store(), slots)
     }
 
+    /// Whether one of them has been written since the (ended) attempt's snapshot.
+    pub(super) fn is_stale(&self, slots: &[u32]) -> bool {
+        self.ws.any_stale(|is_stale| slots.iter().copied().any(is_stale))
+    }
+
     /// Sleeps until one of `slots` has been written since the (ended) attempt's snapshot, or until the deadline.
     ///
     /// No snapshot is held: the stamps in the newest root say whether something is newer.
@@ -29,7 +34,7 @@ impl Attempt<'_> {
         let mut slept = false;
         loop {
             // The look that closes the window between the snapshot and the registration.
-            if self.ws.any_stale(|is_stale| slots.iter().copied().any(is_stale)) {
+            if self.is_stale(slots) {
                 break;
             }
             if !slept {

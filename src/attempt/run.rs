@@ -319,7 +319,7 @@ impl<'s> Session<'s> {
         let until = [deadline, self.attempt.if_rare(|rare| rare.wake_at)].into_iter().flatten().min();
         self.end_attempt();
         // Judged before the hooks: what died in the attempt is forgotten when they run.
-        if until.is_none() && self.attempt.is_futile(&slots) {
+        if until.is_none() && self.attempt.is_futile(&slots) && !self.attempt.is_stale(&slots) {
             self.run_rollback_hooks().into_iter().for_each(drop_panic);
             super::park::futile(self.call.site, slots.len());
         }

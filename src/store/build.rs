@@ -6,6 +6,8 @@ use super::node::{self, Journal, Root, Slot};
 use super::workspace::{Scratch, Workspace, slot_at};
 use super::{diff, draft, pins};
 use crate::sync::atomic::{Ordering, model_fence};
+use crate::sync::steps::{Point, pass};
+use std::panic::{catch_unwind, resume_unwind};
 
 /// Reads that are validated one by one; of more than these, at most one in so many changes may be walked to.
 const MANY_READS: usize = 64;
@@ -183,7 +185,18 @@ impl Workspace<'_> {
             // SAFETY: I2: as above.
             unsafe { draft::keep_journal(root, base, &buffers.changed) };
         }
-        crate::sync::steps::pass(crate::sync::steps::Point::Swap);
+        if cfg!(feature = "hooks")
+            && let Err(payload) = catch_unwind(|| pass(Point::Swap))
+        {
+            // A test's hook has panicked: as if the swap had failed.
+            // SAFETY: I9: the hook has returned.
+            let (own, scratch, limbo) = unsafe { (member.own(), member.scratch(), member.limbo()) };
+            // SAFETY: I2: never published.
+            unsafe { draft::unmake(root, scratch.writes.entries.iter().map(|entry| entry.slot), &mut own.pool) };
+            limbo.cut(rest);
+            self.discard_evaluation();
+            resume_unwind(payload);
+        }
         // ORDERING: SeqCst: Release for the new nodes, partner: the loads in `pins::acquire`; before the look at the waiters and
         // before the vacuum's scan in the total order. Relaxed on failure: what was found is not used.
         let swapped = store.newest().compare_exchange(self.base.cast_mut(), root, Ordering::SeqCst, Ordering::Relaxed);

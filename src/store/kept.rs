@@ -231,7 +231,11 @@ impl KeptSnapshot {
     /// The slots that differ between two versions of one store, with their stamps in both, in ascending order.
     pub(crate) fn diff(&self, other: &KeptSnapshot) -> Vec<(u32, u64, u64)> {
         // SAFETY: I3: both roots are pinned.
-        unsafe { super::diff::diff(self.root, other.root) }
+        let mut all = unsafe { super::diff::diff(self.root, other.root) };
+        // What the newer one does not have any more was cut off with its variable, which nobody can ask for.
+        let newer_is_other = self.version() < other.version();
+        all.retain(|(_, here, there)| if newer_is_other { *there > 0 } else { *here > 0 });
+        all
     }
 }
 

@@ -65,6 +65,8 @@ pub(super) struct Root {
     pub(super) version: u64,
     /// Slots that the tree can hold.
     pub(super) capacity: u64,
+    /// The newest version, this one or an earlier, that cut leaves without variables off.
+    pub(super) cut: u64,
     /// Levels of `Inner` between this root and the leaves.
     pub(super) height: u32,
     /// Set once everybody who waited for what this commit wrote has been told.
@@ -158,6 +160,21 @@ fn prefetch_line(_line: *const i8) {
     // SAFETY: a prefetch accepts any address; SSE is part of x86-64.
     unsafe {
         std::arch::x86_64::_mm_prefetch(_line, std::arch::x86_64::_MM_HINT_T0);
+    }
+}
+
+/// Whether a slot may have been written since a version that the caller has looked at, though it does not hold it any more.
+///
+/// A leaf that is missing may be one that was cut off since, after a write: then it counts as written. (An attempt that runs has pinned
+/// what keeps its slots in use, and the stamp alone tells.)
+///
+/// # Safety
+/// As for [`find`].
+pub(super) unsafe fn is_newer(root: *const Root, slot: u32, version: u64) -> bool {
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        let found = find(root, slot);
+        if found.is_null() { (*root).cut > version } else { (*found).stamp > version }
     }
 }
 

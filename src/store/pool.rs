@@ -116,6 +116,7 @@ impl Pool {
             (*fresh).probe.write(true);
             (*fresh).version = version;
             (*fresh).capacity = base.capacity;
+            (*fresh).cut = base.cut;
             (*fresh).height = base.height;
             // ORDERING: Relaxed: private until the swap (Release) publishes it.
             (*fresh).announced.store(false, Ordering::Relaxed);
@@ -197,6 +198,7 @@ fn new_root() -> *mut Root {
     Box::into_raw(Box::new(Root {
         version: 0,
         capacity: 0,
+        cut: 0,
         height: 0,
         announced: AtomicBool::new(true),
         journal: Journal::Unknown,

@@ -110,6 +110,7 @@ pub(super) unsafe fn prune(store: &Store, member: &Member) {
         } else {
             // What the base owes, its own committer pays, or else the next one does (W3).
             draft::keep_journal(root, &*base, &[]);
+            (*root).cut = version;
             // ORDERING: SeqCst: as in `publish_draft`.
             let swap = store.newest().compare_exchange(base.cast_mut(), root, Ordering::SeqCst, Ordering::Relaxed);
             model_fence();

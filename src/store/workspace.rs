@@ -361,8 +361,11 @@ impl<'s> Workspace<'s> {
     pub(crate) fn any_stale(&self, look: impl FnOnce(&mut dyn FnMut(u32) -> bool) -> bool) -> bool {
         // SAFETY: I9: the owner; nothing else uses the second word before the commit.
         let newest = unsafe { self.seat.member.pin_base(self.seat.store.newest()) };
+        let running = !self.root.is_null();
         // SAFETY: I3: pinned just now.
-        let stale = look(&mut |slot| unsafe { node::stamp(newest, slot) } > self.version);
+        let stale = look(&mut |slot| unsafe {
+            if running { node::stamp(newest, slot) > self.version } else { node::is_newer(newest, slot, self.version) }
+        });
         pins::release(&self.seat.member.words[1]);
         stale
     }
