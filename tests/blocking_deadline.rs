@@ -374,3 +374,36 @@ fn timeouts_and_wake_ups_together() {
     }
     assert_eq!((space.waiters(), v.waiters()), (0, 0));
 }
+
+/// §3.5: also on a thread that has long not been asked for the beginning of a call, earlier runs of the closure count.
+#[test]
+fn earlier_runs_count_on_a_busy_thread() {
+    let space = Space::new();
+    let gate = TVar::new_in(&space, 0);
+    elsewhere({
+        let (space, gate) = (space.clone(), gate.clone());
+        move || {
+            for _ in 0..3_000 {
+                space.atomically(|tx| Ok(*tx.read(&gate)));
+            }
+            let waiter = thread::spawn({
+                let (space, gate) = (space.clone(), gate.clone());
+                move || {
+                    while space.waiters() == 0 {
+                        thread::yield_now();
+                    }
+                    thread::sleep(Duration::from_millis(30));
+                    gate.store(1);
+                }
+            });
+            let mut runs = 0;
+            space.atomically(|tx| {
+                runs += 1;
+                tx.check(*tx.read(&gate) > 0)?;
+                tx.retry_for(Duration::from_millis(20))
+            });
+            waiter.join().unwrap();
+            assert_eq!(runs, 2, "the time had passed when it woke");
+        }
+    });
+}

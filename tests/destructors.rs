@@ -394,3 +394,25 @@ fn s4_3_a_destructor_may_wait_for_other_threads() {
     drop(var);
     settle(&space, || log.load() == 14);
 }
+
+/// §1.3: a last handle that goes with a rollback hook, after the attempt.
+#[test]
+fn a_last_handle_in_a_rollback_hook_or_with_a_discarded_hook_takes_its_value_along() {
+    for discarded in [false, true] {
+        let space = Space::new();
+        let count = Arc::new(());
+        let v = TVar::new_in(&space, count.clone());
+        v.store(count.clone());
+        let mut v = Some(v);
+        let result: Result<(), u8> = space.try_atomically(|tx| {
+            let v = v.take();
+            if discarded {
+                tx.on_commit(move || drop(v))
+            } else {
+                tx.on_rollback(move || drop(v))
+            }
+            tx.abort(1)
+        });
+        assert_eq!((result, Arc::strong_count(&count)), (Err(1), 1));
+    }
+}

@@ -304,3 +304,54 @@ fn a_hook_that_panics_before_the_swap_leaves_everything_as_it_was() {
     assert_eq!((census.live(), census.alive(2)), (1, true));
     assert_eq!(space.atomically(|tx| Ok(tx.read(&v).id)), 2);
 }
+
+/// What the closure returned, or aborted with, is dropped as outside the transaction even when the call itself panics: its destructor
+/// may run transactions.
+#[test]
+fn what_is_left_when_the_call_panics_may_run_transactions() {
+    struct Runs(TVar<i32>);
+    impl Drop for Runs {
+        fn drop(&mut self) {
+            self.0.update(|n| n + 1);
+        }
+    }
+    let n = TVar::new(0);
+    panic_of(|| {
+        tvar::try_atomically::<Runs, u8>(|tx| {
+            let _ = tx.abort::<(), u8>(1);
+            Ok(Runs(n.clone()))
+        })
+        .is_ok()
+    });
+    assert_eq!(n.load(), 1);
+    panic_of(|| {
+        tvar::try_atomically::<(), Runs>(|tx| {
+            tx.on_rollback(|| panic!("hook"));
+            tx.abort(Runs(n.clone()))
+        })
+        .is_ok()
+    });
+    assert_eq!(n.load(), 2);
+}
+
+/// §2.8: rollback hooks run even if a test's own hook panics in the middle of the commit.
+#[test]
+fn a_panic_within_the_commit_runs_the_rollback_hooks() {
+    for point in [hooks::Point::Validate, hooks::Point::Swap] {
+        let (v, ran) = (TVar::new(0), Rc::new(Cell::new(0)));
+        let guard = hooks::on_this_thread(move |at| assert!(at != point, "stop"));
+        panic_of(|| {
+            tvar::atomically(|tx| {
+                let ran = ran.clone();
+                tx.on_rollback(move || ran.set(ran.get() + 1));
+                tx.merge(&v, |n| n + 1);
+                Ok(())
+            });
+        });
+        drop(guard);
+        assert_eq!(ran.get(), 1);
+        let w = TVar::new(100);
+        tvar::atomically(|tx| Ok(tx.merge(&w, |n| n + 1)));
+        assert_eq!((v.load(), w.load()), (0, 101));
+    }
+}

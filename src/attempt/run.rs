@@ -101,13 +101,14 @@ impl<'s> Session<'s> {
 
     fn run_rollback_hooks(&mut self) -> Option<Box<dyn Any + Send>> {
         let hooks = self.attempt.take_hooks(false);
-        if hooks.is_empty() {
-            return None;
+        let mut panic = None;
+        if !hooks.is_empty() {
+            // Hooks may run transactions of their own.
+            leave_call();
+            panic = run_all(hooks);
+            enter_call(&self.call.site);
         }
-        // Hooks may run transactions of their own.
-        leave_call();
-        let panic = run_all(hooks);
-        enter_call(&self.call.site);
+        self.attempt.ws.dispose_late();
         panic
     }
 
@@ -179,7 +180,10 @@ pub(crate) fn run<R, E>(
             },
             Decision::Again(kind) => kind.into(),
             Decision::Abort(error) => {
-                guard.0.roll_back_or_unwind();
+                if let Some(payload) = guard.0.roll_back() {
+                    discard(error);
+                    resume_unwind(payload);
+                }
                 return Err(Failure::Aborted(error));
             }
         };
@@ -208,6 +212,7 @@ impl<'s> Session<'s> {
     #[cold]
     #[inline(never)]
     fn after_loss(&mut self, lost: Lost) -> Result<(), Limit> {
+        self.attempt.start.latest();
         match lost {
             Lost::Retry => {
                 if self.sleep() == Parked::TimedOut {
@@ -253,9 +258,15 @@ impl<'s> Session<'s> {
 
     #[cold]
     fn commit_rarely(&mut self) -> Outcome {
-        let mut rare = std::mem::take(&mut *self.attempt.rare());
-        let outcome = self.commit_with(&rare.ensured, &mut rare.pause);
-        *self.attempt.rare() = rare;
+        // The hooks stay: they must run if this panics.
+        let (ensured, mut pause) = {
+            let mut rare = self.attempt.rare();
+            (std::mem::take(&mut rare.ensured), std::mem::take(&mut rare.pause))
+        };
+        let outcome = self.commit_with(&ensured, &mut pause);
+        let mut rare = self.attempt.rare();
+        (rare.ensured, rare.pause) = (ensured, pause);
+        drop(rare);
         outcome
     }
 
@@ -306,9 +317,11 @@ impl<'s> Session<'s> {
         // From here on nobody else publishes: the next attempt has nobody to lose to.
         let ws = &mut self.attempt.ws;
         ws.count(Count::Escalations);
+        self.open = true;
         ws.begin_again();
         commit::bump(ws, self.call.shared);
         ws.end();
+        self.open = false;
         Ok(())
     }
 
@@ -353,7 +366,10 @@ impl Attempt<'_> {
                 discard(value);
                 Decision::Again(kind)
             }
-            (Ok(_), Some(Recorded::Abort(at))) => swallowed_abort(at),
+            (Ok(value), Some(Recorded::Abort(at))) => {
+                discard(value);
+                swallowed_abort(at)
+            }
             (Err(Abort(Reason::Stop(Stop { attempt, kind }))), _) => {
                 self.check_issued(Some(attempt));
                 Decision::Again(kind)

@@ -25,6 +25,8 @@ impl Workspace<'_> {
         if !unsafe { self.scratch() }.writes.functions {
             return Ok(());
         }
+        // What a panic between evaluation and swap has left.
+        self.discard_evaluation();
         catch_unwind(AssertUnwindSafe(|| self.run_functions()))
     }
 

@@ -403,10 +403,19 @@ impl<'s> Workspace<'s> {
         }
     }
 
+    /// Ends what lost its last handle after the attempt's end: in a rollback hook, or with one.
+    pub(crate) fn dispose_late(&mut self) {
+        // SAFETY: I9: a short look.
+        if vacuum::due_for_values(unsafe { self.seat.member.own() }) {
+            self.dispose_trash();
+        }
+    }
+
     /// Gives the record back; to be called once, after the last attempt has ended.
     #[inline(always)]
     pub(crate) fn leave(&mut self) {
         debug_assert!(self.root.is_null());
+        self.seat.member.reads.give_back();
         self.seat.leave();
     }
 
