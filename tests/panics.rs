@@ -351,7 +351,10 @@ fn a_panic_within_the_commit_runs_the_rollback_hooks() {
         drop(guard);
         assert_eq!(ran.get(), 1);
         let w = TVar::new(100);
-        tvar::atomically(|tx| Ok(tx.merge(&w, |n| n + 1)));
+        tvar::atomically(|tx| {
+            tx.merge(&w, |n| n + 1);
+            Ok(())
+        });
         assert_eq!((v.load(), w.load()), (0, 101));
     }
 }
