@@ -32,7 +32,7 @@ impl Start {
         Some(Instant::now())
     }
 
-    /// When the call began; if nobody looked, when the first attempt asked or ended.
+    /// When the call began; if nobody looked, when its first attempt asked or ended (A6).
     pub(super) fn get(&self) -> Instant {
         LEFT.with(|looks| looks.set(LOOKS));
         self.latest()

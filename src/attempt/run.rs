@@ -273,7 +273,7 @@ impl<'s> Session<'s> {
     #[cold]
     #[inline(never)]
     fn commit_with(&mut self, ensured: &[u32], pause: &mut Pause) -> Outcome {
-        let options = self.call.options;
+        let (options, deadline) = (self.call.options, self.deadline());
         let rules = Rules {
             find_conflict: |ws: &Workspace<'_>| {
                 if options.isolation == Isolation::Snapshot {
@@ -283,7 +283,7 @@ impl<'s> Session<'s> {
                     ws.first_stale_read()
                 }
             },
-            deadline: options.timeout.and_then(|limit| after(self.attempt.start.get(), limit)),
+            deadline,
             backoff: options.backoff,
             pause,
         };

@@ -66,7 +66,7 @@ impl Workspace<'_> {
         // SAFETY: I9: the seat's owner is this thread; the second word is the base's.
         self.base = unsafe { self.seat.member.pin_base(self.seat.store.newest()) };
         self.base_word = 1;
-        // By version: after a lost swap the snapshot may not be pinned any more, and its address may be another root's.
+        // By version, which needs no argument about addresses that come back.
         // SAFETY: I3: the base was pinned just now.
         if unsafe { self.base_version() } == self.version { Base::Snapshot } else { Base::Newer }
     }
