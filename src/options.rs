@@ -93,6 +93,16 @@ impl TxOptions {
         self
     }
 
+    /// How many root swaps a commit may lose before it is announced, so that whoever builds the next root takes it along (§4.2); 3
+    /// unless set. An announced commit is decided by the second swap that follows, at the latest. 0 announces every commit at once,
+    /// `u32::MAX` none.
+    ///
+    /// Coalescing bounds a commit's time; as long as few swaps are lost, throughput is better without.
+    pub fn coalesce_after(mut self, lost_swaps: u32) -> Self {
+        self.options.coalesce_after = lost_swaps;
+        self
+    }
+
     /// Runs the closure until an attempt of it commits.
     ///
     /// # Errors

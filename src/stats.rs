@@ -36,6 +36,10 @@ pub struct Stats {
     pub wakeups: u64,
     /// Transactions that had lost so often that they got a turn of their own (§4.4).
     pub escalations: u64,
+    /// Commits that had lost so many swaps that they were announced, for whoever built the next root to take along (§4.2).
+    pub announced: u64,
+    /// Root swaps that decided announced commits.
+    pub batches: u64,
 }
 
 impl Stats {
@@ -51,17 +55,30 @@ impl Stats {
             parked: of(Count::Parked),
             wakeups: of(Count::Wakeups),
             escalations: of(Count::Escalations),
+            announced: of(Count::Announced),
+            batches: of(Count::Batches),
         }
     }
 }
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Stats { commits, read_only, conflicts, lost_swaps, reruns, parked, wakeups, escalations } = self;
+        let Stats {
+            commits,
+            read_only,
+            conflicts,
+            lost_swaps,
+            reruns,
+            parked,
+            wakeups,
+            escalations,
+            announced,
+            batches,
+        } = self;
         write!(
             f,
             "{commits} commits, {read_only} read-only, {conflicts} conflicts, {lost_swaps} lost swaps, {reruns} re-runs, \
-             {parked} sleeps, {wakeups} wake-ups, {escalations} escalations"
+             {parked} sleeps, {wakeups} wake-ups, {escalations} escalations, {announced} announced in {batches} batches"
         )
     }
 }

@@ -37,6 +37,9 @@ pub enum Isolation {
 /// Lost attempts after which a transaction takes the turn, unless told otherwise (§4.4).
 pub(crate) const ESCALATE_AFTER: u64 = 16;
 
+/// Lost swaps after which a commit is announced, unless told otherwise (§4.2).
+pub(crate) const COALESCE_AFTER: u32 = 3;
+
 /// The plain data behind `TxOptions`.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -46,6 +49,7 @@ pub(crate) struct Options {
     pub(crate) label: Option<Label>,
     pub(crate) backoff: Backoff,
     pub(crate) escalate_after: u64,
+    pub(crate) coalesce_after: u32,
 }
 
 impl Options {
@@ -57,5 +61,6 @@ impl Options {
         label: None,
         backoff: Backoff::USUAL,
         escalate_after: ESCALATE_AFTER,
+        coalesce_after: COALESCE_AFTER,
     };
 }

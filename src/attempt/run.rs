@@ -7,8 +7,8 @@ use super::hooks::{discard, run_all};
 use super::options::{Isolation, Options};
 use super::park::Parked;
 use super::rare::Rare;
-use crate::commit::{self, Outcome, Pause, Rules, Shared, Turn};
-use crate::store::{CallSite, Count, Store, Workspace, drop_panic, enter_call, leave_call};
+use crate::commit::{self, Outcome, Rules, Shared, Turn, Undisturbed};
+use crate::store::{CallSite, Count, Store, Watch, drop_panic, enter_call, leave_call};
 use crate::sync::Arc;
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::{Instant, after};
@@ -247,47 +247,39 @@ impl<'s> Session<'s> {
     #[inline(never)]
     fn commit(&mut self) -> Outcome {
         let (ws, call) = (&mut self.attempt.ws, self.call);
-        if self.turn.is_none()
-            && call.options.isolation == Isolation::Serializable
-            && commit::commit_undisturbed(ws, call.shared, || Pause::default().wait(call.options.backoff))
-        {
-            return Outcome::Committed;
+        let mut went = Undisturbed::No;
+        if self.turn.is_none() && call.options.isolation == Isolation::Serializable && call.options.coalesce_after > 0 {
+            went = commit::commit_undisturbed(ws, call.shared);
+            if went == Undisturbed::Committed {
+                return Outcome::Committed;
+            }
         }
-        if self.attempt.has_rare() { self.commit_rarely() } else { self.commit_with(&[], &mut Pause::default()) }
-    }
-
-    #[cold]
-    fn commit_rarely(&mut self) -> Outcome {
-        // The hooks stay: they must run if this panics.
-        let (ensured, mut pause) = {
-            let mut rare = self.attempt.rare();
-            (std::mem::take(&mut rare.ensured), std::mem::take(&mut rare.pause))
-        };
-        let outcome = self.commit_with(&ensured, &mut pause);
-        let mut rare = self.attempt.rare();
-        (rare.ensured, rare.pause) = (ensured, pause);
-        drop(rare);
-        outcome
+        self.commit_disturbed(went == Undisturbed::Lost)
     }
 
     #[cold]
     #[inline(never)]
-    fn commit_with(&mut self, ensured: &[u32], pause: &mut Pause) -> Outcome {
+    fn commit_disturbed(&mut self, lost: bool) -> Outcome {
+        // The hooks stay: they must run if this panics.
+        let taken = |rare: &mut Rare| (std::mem::take(&mut rare.ensured), std::mem::take(&mut rare.pause));
+        let (ensured, mut pause) = self.attempt.if_rare(taken);
         let (options, deadline) = (self.call.options, self.deadline());
+        if lost {
+            pause.wait(options.backoff);
+        }
         let rules = Rules {
-            find_conflict: |ws: &Workspace<'_>| {
-                if options.isolation == Isolation::Snapshot {
-                    let mut ensured = ensured.iter().copied();
-                    ensured.find(|slot| ws.changed_since_snapshot(*slot)).or_else(|| ws.first_overwritten())
-                } else {
-                    ws.first_stale_read()
-                }
+            watch: match options.isolation {
+                Isolation::Snapshot => Watch::Writes { ensured: &ensured },
+                Isolation::Serializable => Watch::Reads,
             },
             deadline,
             backoff: options.backoff,
-            pause,
+            coalesce_after: options.coalesce_after,
+            pause: &mut pause,
         };
-        commit::commit(&mut self.attempt.ws, self.call.shared, &mut self.turn, rules)
+        let outcome = commit::commit(&mut self.attempt.ws, self.call.shared, &mut self.turn, u32::from(lost), rules);
+        self.attempt.if_rare(|rare| (rare.ensured, rare.pause) = (ensured, pause));
+        outcome
     }
 
     /// The attempt has lost to another commit: backs off, or takes the turn if it has lost too often (C4).

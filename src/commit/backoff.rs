@@ -50,12 +50,20 @@ const YIELD_AFTER: u32 = 6;
 
 impl Pause {
     /// Waits a little, longer each time.
-    #[cold]
     pub(crate) fn wait(&mut self, policy: Backoff) {
+        self.wait_unless(policy, || false);
+    }
+
+    /// The same, but no longer than until `over`.
+    #[cold]
+    pub(crate) fn wait_unless(&mut self, policy: Backoff, over: impl Fn() -> bool) {
         let Backoff::Jittered { min_spins, max_spins } = policy else { return };
         let limit = min_spins.saturating_mul(1 << self.losses.min(16)).min(max_spins);
         self.losses += 1;
         for _ in 0..random::up_to(limit) {
+            if over() {
+                return;
+            }
             thread::spin();
         }
         if self.losses > YIELD_AFTER {

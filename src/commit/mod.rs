@@ -1,14 +1,15 @@
-//! Committing: validation against the newest root, publication, wake-ups (C1 to C4, ARCHITECTURE.md, "Commit").
+//! Committing: validation against the newest root, publication, wake-ups (C1 to C9, ARCHITECTURE.md, "Commit").
 //!
 //! The only user code that runs in here are merge functions and destructors.
 
 mod backoff;
+mod coalesce;
 mod publish;
 mod turn;
 
 pub use backoff::Backoff;
 pub(crate) use backoff::Pause;
-pub(crate) use publish::{Outcome, Rules, bump, commit, commit_undisturbed};
+pub(crate) use publish::{Outcome, Rules, Undisturbed, bump, commit, commit_undisturbed};
 pub(crate) use turn::{Turn, Turnstile};
 
 use crate::wait::Registry;

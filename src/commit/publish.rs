@@ -1,7 +1,7 @@
 //! One commit: choose a base, validate, build, swap, wake.
 
-use super::{Backoff, Pause, Shared, Turn};
-use crate::store::{Base, Count, Journal, Published, Workspace};
+use super::{Backoff, Pause, Shared, Turn, coalesce};
+use crate::store::{Base, Count, Journal, Published, Watch, Workspace};
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::Instant;
 use std::any::Any;
@@ -10,12 +10,12 @@ use std::any::Any;
 const LOST_SWAPS_BEFORE_TURN: u32 = 64;
 
 /// What a commit goes by.
-pub(crate) struct Rules<'r, F> {
-    /// Finds a variable that was written since the snapshot and must not have been: one that was read, or under snapshot
-    /// isolation one that was ensured or written (§2.2).
-    pub(crate) find_conflict: F,
+pub(crate) struct Rules<'r> {
+    pub(crate) watch: Watch<'r>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) backoff: Backoff,
+    /// Lost swaps after which it is announced.
+    pub(crate) coalesce_after: u32,
     pub(crate) pause: &'r mut Pause,
 }
 
@@ -29,21 +29,31 @@ pub(crate) enum Outcome {
     Panicked(Box<dyn Any + Send>),
 }
 
-/// Publishes the workspace's writes if nothing is in the way: nobody has committed since the snapshot, waits, or has the turn, and there
-/// are no functions to apply. `false` if something is: then nothing has happened, but perhaps a lost swap.
+/// How [`commit_undisturbed`] went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undisturbed {
+    Committed,
+    /// Something was in the way: nothing has happened.
+    No,
+    /// The swap was lost.
+    Lost,
+}
+
+/// Publishes the workspace's writes if nothing is in the way: nobody has committed since the snapshot, waits, has the turn, or is announced, and
+/// there are no functions to apply.
 ///
 /// The same steps as in [`commit`], for most commits all that is needed.
 #[inline(always)]
-pub(crate) fn commit_undisturbed(ws: &mut Workspace<'_>, shared: &Shared, pause: impl FnOnce()) -> bool {
+pub(crate) fn commit_undisturbed(ws: &mut Workspace<'_>, shared: &Shared) -> Undisturbed {
     if ws.has_functions() {
-        return false;
+        return Undisturbed::No;
     }
     if !ws.try_base_on_snapshot() {
-        return false;
+        return Undisturbed::No;
     }
     pass(Point::Validate);
-    if shared.turnstile.is_taken() || shared.registry.anyone() {
-        return false;
+    if shared.turnstile.is_taken() || shared.registry.anyone() || ws.is_any_announced() {
+        return Undisturbed::No;
     }
     match ws.publish_plain() {
         Published::Yes => {
@@ -57,27 +67,30 @@ pub(crate) fn commit_undisturbed(ws: &mut Workspace<'_>, shared: &Shared, pause:
         Published::Unchanged => {}
         Published::Lost => {
             ws.count(Count::LostSwaps);
-            pause();
-            return false;
+            return Undisturbed::Lost;
         }
     }
     ws.count(Count::Commits);
-    true
+    Undisturbed::Committed
 }
 
 /// Publishes the workspace's writes, of which there are some (C1). A lost swap re-applies them; no closure runs again for it (§2.3).
+/// `lost`: swaps that the commit has lost already.
 #[inline]
-pub(crate) fn commit<'s, F>(
+pub(crate) fn commit<'s>(
     ws: &mut Workspace<'_>,
     shared: &'s Shared,
     turn: &mut Option<Turn<'s>>,
-    rules: Rules<'_, F>,
-) -> Outcome
-where
-    F: Fn(&Workspace<'_>) -> Option<u32>,
-{
-    let mut lost = 0;
+    mut lost: u32,
+    rules: Rules<'_>,
+) -> Outcome {
     loop {
+        if lost >= rules.coalesce_after
+            && turn.is_none()
+            && let Some(announced) = ws.announce(rules.watch)
+        {
+            return coalesce::commit_announced(ws, shared, announced, rules);
+        }
         let base = ws.choose_base();
         pass(Point::Validate);
         // C4: after the load of the base.
@@ -88,7 +101,7 @@ where
             continue;
         }
         if base == Base::Newer
-            && let Some(slot) = (rules.find_conflict)(ws)
+            && let Some(slot) = ws.find_conflict(rules.watch)
         {
             return Outcome::Conflict(slot);
         }
@@ -102,10 +115,10 @@ where
             ws.drop_later(payload);
             continue;
         }
-        match ws.publish(shared.registry.anyone()) {
+        match publish(ws, shared, false) {
             Published::Yes => {
                 pass(Point::Swapped);
-                announce(ws, shared);
+                tell(ws, shared);
                 break;
             }
             Published::Unchanged => {
@@ -134,9 +147,22 @@ where
     Outcome::Committed
 }
 
-/// Wakes whoever waits for what the swap wrote, and for what its base's committer has not announced yet (§4.1).
+/// Builds on the chosen base and swaps, together with what is announced (C5 to C7).
+#[inline]
+fn publish(ws: &mut Workspace<'_>, shared: &Shared, even_unchanged: bool) -> Published {
+    let waiters = shared.registry.anyone();
+    if ws.finish_if_announced() {
+        ws.publish_batch(waiters, even_unchanged)
+    } else if even_unchanged {
+        ws.publish_same(waiters)
+    } else {
+        ws.publish(waiters)
+    }
+}
+
+/// Wakes whoever waits for what the swap wrote, and for what its base's committer has not told yet (§4.1).
 #[inline(always)]
-fn announce(ws: &mut Workspace<'_>, shared: &Shared) {
+pub(super) fn tell(ws: &mut Workspace<'_>, shared: &Shared) {
     if shared.registry.anyone() {
         wake_waiters(ws, shared);
     }
@@ -144,7 +170,7 @@ fn announce(ws: &mut Workspace<'_>, shared: &Shared) {
 
 #[cold]
 fn wake_waiters(ws: &mut Workspace<'_>, shared: &Shared) {
-    let mut delivered = match ws.unannounced() {
+    let mut delivered = match ws.untold() {
         None => true,
         Some(Journal::Unknown) => shared.registry.wake_all(),
         Some(Journal::Slots { len, slots }) => shared.registry.wake(&slots[..usize::from(len)]),
@@ -152,7 +178,7 @@ fn wake_waiters(ws: &mut Workspace<'_>, shared: &Shared) {
     delivered &= shared.registry.wake(ws.changed());
     // What was left to the holder of a bucket's lock may be late: then the next committer sees to it as well.
     if delivered {
-        ws.set_announced();
+        ws.set_told();
     }
 }
 
@@ -160,8 +186,8 @@ fn wake_waiters(ws: &mut Workspace<'_>, shared: &Shared) {
 pub(crate) fn bump(ws: &mut Workspace<'_>, shared: &Shared) {
     loop {
         ws.choose_base();
-        if ws.publish_same(shared.registry.anyone()) {
-            announce(ws, shared);
+        if publish(ws, shared, true) == Published::Yes {
+            tell(ws, shared);
             return;
         }
     }

@@ -1,10 +1,12 @@
 //! Building the next root and swapping it in (I1, I2).
 
-use super::limbo::{Retired, What};
+use super::batch::Plan;
+use super::draft::Draft;
+use super::limbo::{Rest, Retired, What};
 use super::merge::OwnedWord;
-use super::node::{self, Journal, Root, Slot};
+use super::node::{self, Journal, Root};
 use super::workspace::{Scratch, Workspace, slot_at};
-use super::{diff, draft, pins};
+use super::{announce, diff, draft, pins};
 use crate::sync::atomic::{Ordering, model_fence};
 use crate::sync::steps::{Point, pass};
 use std::panic::{catch_unwind, resume_unwind};
@@ -16,9 +18,11 @@ const MANY_READS: usize = 64;
 #[derive(Default)]
 pub(super) struct Buffers {
     /// Slots that the root that is being built changes.
-    changed: Vec<u32>,
+    pub(super) changed: Vec<u32>,
     /// Results of merge functions, with the positions of their entries.
     pub(super) merged: Vec<(usize, OwnedWord)>,
+    /// What a commit writes that takes announced ones along; not in here while it is being made.
+    pub(super) plan: Plan,
 }
 
 /// What a commit is built on.
@@ -28,6 +32,15 @@ pub(crate) enum Base {
     Snapshot,
     /// A newer version.
     Newer,
+}
+
+/// What must not have been written since the snapshot (§2.2).
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Watch<'a> {
+    /// Whatever was read: strict serialisability.
+    Reads,
+    /// Whatever was written, not merged, or ensured: snapshot isolation.
+    Writes { ensured: &'a [u32] },
 }
 
 /// How an attempt to publish went.
@@ -71,9 +84,18 @@ impl Workspace<'_> {
         if unsafe { self.base_version() } == self.version { Base::Snapshot } else { Base::Newer }
     }
 
-    /// Whether a slot was written between the snapshot and the base.
-    #[inline]
-    pub(crate) fn changed_since_snapshot(&self, slot: u32) -> bool {
+    /// A variable that was written between the snapshot and the base and must not have been.
+    pub(crate) fn find_conflict(&self, watch: Watch<'_>) -> Option<u32> {
+        match watch {
+            Watch::Reads => self.first_stale_read(),
+            Watch::Writes { ensured } => {
+                let mut ensured = ensured.iter().copied();
+                ensured.find(|slot| self.changed_since_snapshot(*slot)).or_else(|| self.first_overwritten())
+            }
+        }
+    }
+
+    fn changed_since_snapshot(&self, slot: u32) -> bool {
         // SAFETY: I3: the base is pinned.
         unsafe { node::stamp(self.base, slot) > self.version }
     }
@@ -82,7 +104,7 @@ impl Workspace<'_> {
     ///
     /// Looks each of a few up. Of many it looks at those that were written instead, in proportion to what changed, as long as these are
     /// fewer.
-    pub(crate) fn first_stale_read(&self) -> Option<u32> {
+    fn first_stale_read(&self) -> Option<u32> {
         let reads = self.reads();
         // SAFETY: I9: no user code runs, and the buffer is not in use before the build.
         let changed = unsafe { &mut self.scratch().build.changed };
@@ -99,12 +121,11 @@ impl Workspace<'_> {
     }
 
     /// Of the variables written (not merged), the first that was written between the snapshot and the base.
-    pub(crate) fn first_overwritten(&self) -> Option<u32> {
+    fn first_overwritten(&self) -> Option<u32> {
         // SAFETY: I9: no user code runs; I3: the base is pinned.
         unsafe {
-            let entries = &self.scratch().writes.entries;
-            let mut written = entries.iter().filter(|entry| !entry.state.is_merge());
-            written.find(|entry| node::stamp(self.base, entry.slot) > self.version).map(|entry| entry.slot)
+            let mut written = self.scratch().writes.written();
+            written.find(|slot| node::stamp(self.base, *slot) > self.version)
         }
     }
 
@@ -114,28 +135,33 @@ impl Workspace<'_> {
         std::ptr::eq(self.seat.store.newest().load(Ordering::SeqCst), self.base)
     }
 
-    /// Swaps in a root with the base's content; `false` if somebody else swapped first. For an empty write set.
-    pub(crate) fn publish_same(&mut self, waiters: bool) -> bool {
+    /// Swaps in a root with the base's content. For an empty write set.
+    pub(crate) fn publish_same(&mut self, waiters: bool) -> Published {
         debug_assert!(self.is_read_only());
-        self.publish_draft::<false>(waiters, true) == Published::Yes
+        self.publish_draft::<false>(waiters, true, None)
     }
 
     /// Builds the next root and tries to swap it in. `waiters`: somebody waits, so the root notes what it changes and is
-    /// pinned from after the swap until [`Workspace::set_announced`].
+    /// pinned from after the swap until [`Workspace::set_told`].
     pub(crate) fn publish(&mut self, waiters: bool) -> Published {
-        self.publish_draft::<false>(waiters, false)
+        self.publish_draft::<false>(waiters, false, None)
     }
 
     /// Like [`Workspace::publish`], of writes without functions on the snapshot itself, while nobody waits.
     #[inline(always)]
     pub(crate) fn publish_plain(&mut self) -> Published {
         debug_assert!(std::ptr::eq(self.base, self.root) && !self.has_functions());
-        self.publish_draft::<true>(false, false)
+        self.publish_draft::<true>(false, false, None)
     }
 
-    /// `PLAIN`: see [`Workspace::publish_plain`].
+    /// `PLAIN`: see [`Workspace::publish_plain`]. `plan`: what to write instead of the attempt's own write set alone.
     #[inline(always)]
-    fn publish_draft<const PLAIN: bool>(&mut self, waiters: bool, even_unchanged: bool) -> Published {
+    pub(super) fn publish_draft<const PLAIN: bool>(
+        &mut self,
+        waiters: bool,
+        even_unchanged: bool,
+        plan: Option<&Plan>,
+    ) -> Published {
         let (store, member) = (self.seat.store, self.seat.member);
         // SAFETY: I9: no user code runs in here; the first word is not idle: the attempt has not ended.
         let (own, scratch, limbo) = unsafe { (member.own(), member.scratch(), member.limbo()) };
@@ -144,56 +170,42 @@ impl Workspace<'_> {
         let (base, version) = unsafe { (&*self.base, self.base_version() + 1) };
         let on_snapshot = PLAIN || std::ptr::eq(self.base, self.root);
         let rest = limbo.rest();
-        let mut root: *mut Root = std::ptr::null_mut();
-        let mut merged = buffers.merged.iter();
+        let mut draft = Draft { base, version, root: std::ptr::null_mut(), pool: &mut own.pool, limbo };
         if !PLAIN {
             buffers.changed.clear();
         }
-        for entry in &writes.entries {
-            let old = if on_snapshot { entry.old() } else { slot_at(base, entry.slot) };
-            let mut word = entry.state.word;
-            if !PLAIN && entry.state.is_merge() {
-                // Merges were evaluated in the order of the entries.
-                word = merged.next().expect("every merge was evaluated").1.word;
-            }
-            if entry.keeps(old, word) {
-                continue;
-            }
-            if old.stamp <= entry.born {
-                let cell = entry.before.cell.as_ref().expect("unwritten in the base, so in the snapshot");
-                limbo.push(Retired::new(0, version, What::Initial(cell.retire_initial())));
-            } else if !entry.state.is_inline() {
-                // SAFETY: a stamp after `born` is of this variable (I6), whose type is boxed.
-                limbo.push(Retired::new(old.stamp, version, What::Value(unsafe { old.word.header() })));
-            }
-            if root.is_null() {
-                root = own.pool.root(base, version);
-            }
-            // SAFETY: I2: the draft is private, the base pinned.
-            unsafe { draft::set(root, entry.slot, Slot { stamp: version, word }, &mut own.pool, limbo) };
-            if !PLAIN {
-                buffers.changed.push(entry.slot);
+        if let Some(plan) = plan {
+            plan.write_to(&mut draft, &mut buffers.changed);
+        } else {
+            let mut merged = buffers.merged.iter();
+            for entry in &writes.entries {
+                let old = if on_snapshot { entry.old() } else { slot_at(base, entry.slot) };
+                let mut word = entry.state.word;
+                if !PLAIN && entry.state.is_merge() {
+                    // Merges were evaluated in the order of the entries.
+                    word = merged.next().expect("every merge was evaluated").1.word;
+                }
+                if draft.write(entry, old, word) && !PLAIN {
+                    buffers.changed.push(entry.slot);
+                }
             }
         }
-        if root.is_null() {
+        if draft.root.is_null() {
             if !even_unchanged {
                 return Published::Unchanged;
             }
-            root = own.pool.root(base, version);
+            draft.begin();
         }
+        let root = draft.root;
         if waiters {
-            // SAFETY: I2: as above.
+            // SAFETY: I2: the draft is private, the base pinned.
             unsafe { draft::keep_journal(root, base, &buffers.changed) };
         }
         if cfg!(feature = "hooks")
             && let Err(payload) = catch_unwind(|| pass(Point::Swap))
         {
             // A test's hook has panicked: as if the swap had failed.
-            // SAFETY: I9: the hook has returned.
-            let (own, scratch, limbo) = unsafe { (member.own(), member.scratch(), member.limbo()) };
-            // SAFETY: I2: never published.
-            unsafe { draft::unmake(root, scratch.writes.entries.iter().map(|entry| entry.slot), &mut own.pool) };
-            limbo.cut(rest);
+            self.take_apart::<PLAIN>(root, rest);
             self.discard_evaluation();
             resume_unwind(payload);
         }
@@ -201,15 +213,15 @@ impl Workspace<'_> {
         // before the vacuum's scan in the total order. Relaxed on failure: what was found is not used.
         let swapped = store.newest().compare_exchange(self.base.cast_mut(), root, Ordering::SeqCst, Ordering::Relaxed);
         model_fence();
-        // SAFETY: I9: the hook has returned.
-        let (own, scratch, limbo) = unsafe { (member.own(), member.scratch(), member.limbo()) };
         if swapped.is_err() {
-            // SAFETY: I2: never published.
-            unsafe { draft::unmake(root, scratch.writes.entries.iter().map(|entry| entry.slot), &mut own.pool) };
-            limbo.cut(rest);
+            self.take_apart::<PLAIN>(root, rest);
             return Published::Lost;
         }
+        // SAFETY: I9: the hook has returned.
+        let (own, scratch, limbo) = unsafe { (member.own(), member.scratch(), member.limbo()) };
         limbo.push(Retired::new(version - 1, version, What::Root(self.base.cast_mut())));
+        // SAFETY: I3: the base is still pinned; C7: its verdicts are finished.
+        unsafe { announce::retire(&*self.base, version, limbo) };
         member.set_backlog(limbo);
         if !PLAIN && scratch.writes.functions {
             scratch.build.merged.drain(..).for_each(|(_, owned)| owned.publish());
@@ -222,6 +234,23 @@ impl Workspace<'_> {
         Published::Yes
     }
 
+    /// Takes a draft apart that was not published.
+    #[cold]
+    fn take_apart<const PLAIN: bool>(&mut self, root: *mut Root, rest: Rest) {
+        let member = self.seat.member;
+        // SAFETY: I9: no user code runs in here.
+        let (own, scratch, limbo) = unsafe { (member.own(), member.scratch(), member.limbo()) };
+        // SAFETY: I2: never published.
+        unsafe {
+            if PLAIN {
+                draft::unmake(root, scratch.writes.entries.iter().map(|entry| entry.slot), &mut own.pool);
+            } else {
+                draft::unmake(root, scratch.build.changed.iter().copied(), &mut own.pool);
+            }
+        }
+        limbo.cut(rest);
+    }
+
     /// Makes up for a plain commit's list of changed slots.
     pub(crate) fn note_changed(&mut self) {
         // SAFETY: I9: no user code runs; I3: the base, which is the snapshot, is pinned.
@@ -231,8 +260,8 @@ impl Workspace<'_> {
         build.changed.extend(changed.map(|entry| entry.slot));
     }
 
-    /// Pins the root that was just published, to mark it as announced later; unless it has been replaced already: then the next
-    /// committer has found it unannounced and has taken its debts over (W3).
+    /// Pins the root that was just published, to mark it as told later; unless it has been replaced already: then the next
+    /// committer has found it untold and has taken its debts over (W3).
     ///
     /// The word that does not hold the base is free now, but not before the swap: until then the snapshot's pin is what keeps the
     /// slots in the logs from being reused (I7).
@@ -250,27 +279,27 @@ impl Workspace<'_> {
         unsafe { &self.scratch().build.changed }
     }
 
-    /// What the base's committer has not announced yet; `None` if it has.
-    pub(crate) fn unannounced(&self) -> Option<Journal> {
+    /// What the base's committer has not told its waiters yet; `None` if it has.
+    pub(crate) fn untold(&self) -> Option<Journal> {
         // SAFETY: I3: the base stays pinned until the attempt ends.
         let base = unsafe { &*self.base };
-        // ORDERING: Acquire: the wake-ups come before the mark; partner: `set_announced`.
-        (!base.announced.load(Ordering::Acquire)).then_some(base.journal)
+        // ORDERING: Acquire: the wake-ups come before the mark; partner: `set_told`.
+        (!base.told.load(Ordering::Acquire)).then_some(base.journal)
     }
 
     /// Everybody who waited for what this commit (and its base's) wrote has been told.
-    pub(crate) fn set_announced(&mut self) {
+    pub(crate) fn set_told(&mut self) {
         if !self.new_root.is_null() {
-            // ORDERING: Release: partner: `unannounced`.
+            // ORDERING: Release: partner: `untold`.
             // SAFETY: I3: pinned since before the swap.
-            unsafe { &*self.new_root }.announced.store(true, Ordering::Release);
+            unsafe { &*self.new_root }.told.store(true, Ordering::Release);
             self.new_root = std::ptr::null();
         }
     }
 
     /// # Safety
     /// The base is chosen and pinned.
-    unsafe fn base_version(&self) -> u64 {
+    pub(super) unsafe fn base_version(&self) -> u64 {
         // SAFETY: the caller's promise.
         unsafe { (*self.base).version }
     }

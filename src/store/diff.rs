@@ -25,7 +25,7 @@ pub(super) unsafe fn diff(a: *const Root, b: *const Root) -> Vec<(u32, u64, u64)
 pub(super) unsafe fn visit(a: *const Root, b: *const Root, see: &mut dyn FnMut(u32, u64, u64) -> bool) -> bool {
     // SAFETY: I3 for everything reachable from the two roots; recursion is as deep as the tree is high (at most 32).
     unsafe {
-        let height = (*a).height.max((*b).height);
+        let height = u32::from((*a).height.max((*b).height));
         (0..FAN).all(|digit| {
             let left = child_at(a, height, digit);
             let right = child_at(b, height, digit);
@@ -41,7 +41,7 @@ pub(super) unsafe fn visit(a: *const Root, b: *const Root, see: &mut dyn FnMut(u
 unsafe fn child_at(root: *const Root, height: u32, digit: usize) -> Side {
     // SAFETY: the caller's promise.
     unsafe {
-        if (*root).height == height {
+        if u32::from((*root).height) == height {
             Side::Node((*root).children.0[digit])
         } else if digit == 0 {
             Side::Lower(root)

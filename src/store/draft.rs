@@ -3,7 +3,51 @@
 use super::limbo::{Limbo, Retired, What};
 use super::node::{self, Child, FAN, JOURNAL, Journal, Leaf, Root, Slot};
 use super::pool::Pool;
+use super::value::Word;
+use super::writes::Entry;
 use crate::sync::atomic::Ordering;
+
+/// The draft of a commit.
+pub(super) struct Draft<'a> {
+    /// Pinned.
+    pub(super) base: &'a Root,
+    /// The version that it will be.
+    pub(super) version: u64,
+    /// Null until something changes.
+    pub(super) root: *mut Root,
+    pub(super) pool: &'a mut Pool,
+    pub(super) limbo: &'a mut Limbo,
+}
+
+impl Draft<'_> {
+    /// There will be a root.
+    #[inline(always)]
+    pub(super) fn begin(&mut self) {
+        if self.root.is_null() {
+            self.root = self.pool.root(self.base, self.version);
+        }
+    }
+
+    /// Writes an entry's slot, which the base has as `old`; `false` if that would change nothing (C3).
+    #[inline(always)]
+    pub(super) fn write(&mut self, entry: &Entry, old: Slot, word: Word) -> bool {
+        if entry.keeps(old, word) {
+            return false;
+        }
+        let version = self.version;
+        if old.stamp <= entry.born {
+            let cell = entry.before.cell.as_ref().expect("unwritten in the base, so in the snapshot");
+            self.limbo.push(Retired::new(0, version, What::Initial(cell.retire_initial())));
+        } else if !entry.state.is_inline() {
+            // SAFETY: a stamp after `born` is of this variable (I6), whose type is boxed.
+            self.limbo.push(Retired::new(old.stamp, version, What::Value(unsafe { old.word.header() })));
+        }
+        self.begin();
+        // SAFETY: I2: the draft is private, the base pinned.
+        unsafe { set(self.root, entry.slot, Slot { stamp: version, word }, self.pool, self.limbo) };
+        true
+    }
+}
 
 /// Writes a slot, copying the path to it where the draft does not own it yet: a node's birth tells. What is replaced goes
 /// straight into the limbo; a swap that fails takes it out again.
@@ -18,7 +62,7 @@ pub(super) unsafe fn set(root: *mut Root, slot: u32, new: Slot, pool: &mut Pool,
         while u64::from(slot) >= (*root).capacity {
             grow(root, pool);
         }
-        let mut level = (*root).height + 1;
+        let mut level = u32::from((*root).height) + 1;
         let mut place: *mut Child = &raw mut (*root).children.0[node::digit(slot, level)];
         loop {
             level -= 1;
@@ -63,7 +107,7 @@ unsafe fn grow(root: *mut Root, pool: &mut Pool) {
             children.0[0] = inner;
         }
         (*root).height += 1;
-        (*root).capacity = node::capacity((*root).height);
+        (*root).capacity = node::capacity(u32::from((*root).height));
     }
 }
 
@@ -74,8 +118,8 @@ unsafe fn grow(root: *mut Root, pool: &mut Pool) {
 #[cold]
 pub(super) unsafe fn keep_journal(root: *mut Root, base: &Root, changed: &[u32]) {
     let mut journal = Some(Vec::new());
-    // ORDERING: Acquire: partner: `set_announced`.
-    if !base.announced.load(Ordering::Acquire) {
+    // ORDERING: Acquire: partner: `set_told`.
+    if !base.told.load(Ordering::Acquire) {
         // The base's debts become this root's, until its own committer has paid them (§4.1).
         journal = match base.journal {
             Journal::Unknown => None,
@@ -101,10 +145,13 @@ pub(super) unsafe fn unmake(root: *mut Root, slots: impl Iterator<Item = u32> + 
     unsafe {
         // From the leaves up, so that the way to a node is there until the node goes. A tree that has grown has new nodes on the path to
         // slot 0 as well.
-        for level in 0..=(*root).height {
+        for level in 0..=u32::from((*root).height) {
             for slot in slots.clone().chain([0]) {
                 take_out(root, slot, level, pool);
             }
+        }
+        if !(*root).batch.is_null() {
+            drop(Box::from_raw((*root).batch));
         }
         pool.put_root(root);
     }
@@ -118,7 +165,7 @@ unsafe fn take_out(root: *mut Root, slot: u32, level: u32, pool: &mut Pool) {
     // SAFETY: the caller's promise: nodes that are not the draft's own are only looked at, under the base's pin (I3).
     unsafe {
         let version = (*root).version;
-        let mut at = (*root).height + 1;
+        let mut at = u32::from((*root).height) + 1;
         let mut place: *mut Child = &raw mut (*root).children.0[node::digit(slot, at)];
         loop {
             at -= 1;

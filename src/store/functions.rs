@@ -52,7 +52,7 @@ impl Workspace<'_> {
                         entry.before.cell.as_ref().expect("unwritten in the base, so in the snapshot").as_ptr(),
                     )
                 };
-                let mut made = Made { words: Vec::new(), scratch: self };
+                let mut made = Made::new(self);
                 merge::apply_all(&merges, source, inline, &mut made.words);
                 let owned = made.words.pop().expect("a merge entry has at least one function");
                 drop(made);
@@ -108,15 +108,21 @@ impl Workspace<'_> {
 }
 
 /// Results of merge functions; those that are not taken out go to the trash, also when a function panics.
-struct Made<'a, 's> {
-    words: Vec<OwnedWord>,
-    scratch: &'a Workspace<'s>,
+pub(super) struct Made<'a, 's> {
+    pub(super) words: Vec<OwnedWord>,
+    ws: &'a Workspace<'s>,
+}
+
+impl<'a, 's> Made<'a, 's> {
+    pub(super) fn new(ws: &'a Workspace<'s>) -> Self {
+        Made { words: Vec::new(), ws }
+    }
 }
 
 impl Drop for Made<'_, '_> {
     fn drop(&mut self) {
         // SAFETY: I9: no user code runs.
-        let trash = unsafe { &mut self.scratch.scratch().trash };
+        let trash = unsafe { &mut self.ws.scratch().trash };
         trash.extend(self.words.drain(..).filter_map(OwnedWord::into_garbage));
     }
 }

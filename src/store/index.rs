@@ -1,6 +1,9 @@
 //! Finding a slot in the write set: a filter word, a short scan, and for larger sets an open-addressing table.
 
-use super::writes::Entry;
+/// Something that is about one slot.
+pub(super) trait OfSlot {
+    fn slot(&self) -> u32;
+}
 
 /// Up to here a backwards scan is as good as a table.
 const LINEAR: usize = 8;
@@ -18,23 +21,23 @@ pub(super) struct Index {
 
 impl Index {
     #[inline(always)]
-    pub(super) fn find(&self, slot: u32, entries: &[Entry]) -> Option<usize> {
+    pub(super) fn find(&self, slot: u32, entries: &[impl OfSlot]) -> Option<usize> {
         if self.filter & (1 << (slot & 63)) == 0 {
             return None;
         }
         if self.in_use {
             return self.find_in_table(slot, entries);
         }
-        entries.iter().rposition(|entry| entry.slot == slot)
+        entries.iter().rposition(|entry| entry.slot() == slot)
     }
 
     #[inline(never)]
-    fn find_in_table(&self, slot: u32, entries: &[Entry]) -> Option<usize> {
+    fn find_in_table(&self, slot: u32, entries: &[impl OfSlot]) -> Option<usize> {
         let mut cell = self.home(slot);
         loop {
             match self.table[cell] {
                 0 => return None,
-                position if entries[position as usize - 1].slot == slot => return Some(position as usize - 1),
+                position if entries[position as usize - 1].slot() == slot => return Some(position as usize - 1),
                 _ => cell = (cell + 1) & (self.table.len() - 1),
             }
         }
@@ -48,7 +51,7 @@ impl Index {
 
     /// The last entry is new.
     #[inline(always)]
-    pub(super) fn inserted(&mut self, slot: u32, entries: &[Entry]) {
+    pub(super) fn inserted(&mut self, slot: u32, entries: &[impl OfSlot]) {
         self.filter |= 1 << (slot & 63);
         if self.in_use || entries.len() > LINEAR {
             self.insert_last(entries);
@@ -56,7 +59,7 @@ impl Index {
     }
 
     #[inline(never)]
-    fn insert_last(&mut self, entries: &[Entry]) {
+    fn insert_last(&mut self, entries: &[impl OfSlot]) {
         if !self.in_use || entries.len() * 2 > self.table.len() {
             let size = (entries.len() * 4).next_power_of_two();
             self.table.clear();
@@ -69,8 +72,8 @@ impl Index {
         }
     }
 
-    fn place(&mut self, position: usize, entries: &[Entry]) {
-        let mut cell = self.home(entries[position].slot);
+    fn place(&mut self, position: usize, entries: &[impl OfSlot]) {
+        let mut cell = self.home(entries[position].slot());
         while self.table[cell] != 0 {
             cell = (cell + 1) & (self.table.len() - 1);
         }
@@ -79,12 +82,12 @@ impl Index {
 
     /// The last entry is about to go. It was the last to be placed, so no other probe passes over its cell and emptying
     /// that is enough.
-    pub(super) fn removing_last(&mut self, entries: &[Entry]) {
+    pub(super) fn removing_last(&mut self, entries: &[impl OfSlot]) {
         if !self.in_use {
             return;
         }
         let Some(last) = entries.last() else { return };
-        let mut cell = self.home(last.slot);
+        let mut cell = self.home(last.slot());
         while self.table[cell] != entries.len() as u32 {
             cell = (cell + 1) & (self.table.len() - 1);
         }

@@ -3,6 +3,7 @@
 //! An entry was reachable in the versions `birth..retire` (I4). History is linear, so it is free as soon as no
 //! pinned version lies in there.
 
+use super::announce::{Announcement, Batch, Content};
 use super::cell::RetiredInitial;
 use super::node::{Inner, Leaf, Root};
 use super::value::Header;
@@ -32,6 +33,12 @@ enum Kind {
     Initial,
     Slot,
     BoxedSlot,
+    Announcement,
+    Batch,
+    /// One whose end runs no user code: either is right for what was published.
+    Content,
+    PublishedContent,
+    UnpublishedContent,
 }
 
 /// What it is.
@@ -47,6 +54,16 @@ pub(super) enum What {
     Slot {
         slot: u32,
         boxed: bool,
+    },
+    /// An announced commit whose root was replaced (C8).
+    Announcement(*mut Announcement),
+    /// What that root said of all that it decided.
+    Batch(*mut Batch),
+    /// What was announced, once it is decided (C8).
+    Content {
+        content: *mut Content,
+        has_values: bool,
+        published: bool,
     },
 }
 
@@ -65,6 +82,12 @@ impl Retired {
             What::Slot { slot, boxed } => {
                 (if boxed { Kind::BoxedSlot } else { Kind::Slot }, std::ptr::without_provenance_mut(slot as usize))
             }
+            What::Announcement(announcement) => (Kind::Announcement, announcement.cast()),
+            What::Batch(batch) => (Kind::Batch, batch.cast()),
+            What::Content { content, has_values, published } => {
+                let heavy = if published { Kind::PublishedContent } else { Kind::UnpublishedContent };
+                (if has_values { heavy } else { Kind::Content }, content.cast())
+            }
         };
         Retired { birth, retire, kind, thing }
     }
@@ -82,19 +105,26 @@ impl Retired {
             Kind::Slot | Kind::BoxedSlot => {
                 What::Slot { slot: this.thing.addr() as u32, boxed: this.kind == Kind::BoxedSlot }
             }
+            Kind::Announcement => What::Announcement(this.thing.cast()),
+            Kind::Batch => What::Batch(this.thing.cast()),
+            Kind::Content | Kind::PublishedContent | Kind::UnpublishedContent => What::Content {
+                content: this.thing.cast(),
+                has_values: this.kind != Kind::Content,
+                published: this.kind != Kind::UnpublishedContent,
+            },
         }
     }
 
     /// The versions whose pins keep the entry: for a slot, every attempt that began before its freeing (I7).
     #[inline(always)]
     pub(super) fn kept_by(&self) -> std::ops::Range<u64> {
-        if self.ignores_snapshots() { 0..self.retire } else { self.birth..self.retire }
+        if matches!(self.kind, Kind::Slot | Kind::BoxedSlot) { 0..self.retire } else { self.birth..self.retire }
     }
 
-    /// Kept snapshots do not count for slots: they hold no slot numbers.
+    /// Kept snapshots do not count for slots, since they hold no slot numbers, nor for announcements, which they never look at.
     #[inline(always)]
     pub(super) fn ignores_snapshots(&self) -> bool {
-        matches!(self.kind, Kind::Slot | Kind::BoxedSlot)
+        !matches!(self.kind, Kind::Leaf | Kind::Inner | Kind::Root | Kind::Value | Kind::Initial)
     }
 
     /// Whether every snapshot that was ever kept is older: `kept_to` is the newest of them.
@@ -113,7 +143,10 @@ impl Retired {
     /// Whether freeing it runs user code, so that it should not wait for a batch (§1.7).
     #[inline(always)]
     pub(super) fn has_value(&self) -> bool {
-        matches!(self.kind, Kind::Value | Kind::Initial | Kind::BoxedSlot)
+        matches!(
+            self.kind,
+            Kind::Value | Kind::Initial | Kind::BoxedSlot | Kind::PublishedContent | Kind::UnpublishedContent
+        )
     }
 }
 

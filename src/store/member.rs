@@ -26,8 +26,10 @@ pub(crate) enum Count {
     Parked,
     Wakeups,
     Escalations,
+    Announced,
+    Batches,
 }
-pub(crate) const COUNTS: usize = 8;
+pub(crate) const COUNTS: usize = 10;
 
 /// The first word of an owner that is idle: the address of its limbo, for an adopter. The tag bits of an address are clear.
 fn idle_with(limbo: *mut Limbo) -> u64 {

@@ -3,6 +3,8 @@
 //! It knows nothing of waiting, locks or conflicts. Invariants I1 to I10 are ARCHITECTURE.md's, "The store".
 #![allow(unsafe_code, reason = "the one layer that has it")]
 
+mod announce;
+mod batch;
 mod build;
 mod cell;
 mod diff;
@@ -28,7 +30,8 @@ mod value;
 mod workspace;
 mod writes;
 
-pub(crate) use build::{Base, Published};
+pub(crate) use announce::{Announced, Verdict};
+pub(crate) use build::{Base, Published, Watch};
 pub(crate) use cell::Var;
 pub(crate) use kept::KeptSnapshot;
 #[cfg(tvar_loom)]
@@ -44,6 +47,7 @@ pub(crate) use writes::Mark;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::plain;
 use crate::sync::{Arc, Mutex, OnceLock};
+use announce::Board;
 use crossbeam_utils::CachePadded;
 use kept::{Keeping, KeptRecord};
 use member::{COUNTS, Member};
@@ -67,6 +71,7 @@ pub(crate) struct Store {
     member_count: AtomicUsize,
     kept: AtomicPtr<KeptRecord>,
     keeping: CachePadded<Keeping>,
+    board: Board,
     spare_kept: Mutex<Vec<SparePtr>>,
     next_slot: AtomicU64,
     spare_slots: Mutex<FreeSlots>,
@@ -119,6 +124,7 @@ impl Store {
             member_count: AtomicUsize::new(0),
             kept: AtomicPtr::new(ptr::null_mut()),
             keeping: CachePadded::new(Keeping::default()),
+            board: Board::default(),
             spare_kept: Mutex::new(Vec::new()),
             next_slot: AtomicU64::new(0),
             spare_slots: Mutex::new(FreeSlots::default()),
@@ -318,6 +324,10 @@ impl Drop for Store {
             }
             garbage.append(&mut own.garbage);
         }
+        let mut last = limbo::Limbo::default();
+        // SAFETY: the newest root is out of reach; everybody who finished its verdicts has gone.
+        unsafe { announce::retire(&*root, u64::MAX, &mut last) };
+        retired.append(&mut last.recent);
         // SAFETY: everything is out of reach and owned here.
         unsafe { tear_down::tear_down(root, retired, &mut garbage) };
         reclaim::dispose(&mut garbage);

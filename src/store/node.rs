@@ -3,6 +3,7 @@
 //! Every leaf lies at the same depth; a slot number's digits in base `FAN` are the path to it. A node is written
 //! only between its allocation and the swap that publishes it (I2).
 
+use super::announce::Batch;
 use super::value::Word;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::probe::Probe;
@@ -12,7 +13,7 @@ pub(super) const BITS: u32 = if cfg!(tvar_loom) { 1 } else { 5 };
 /// Children of a node, slots of a leaf.
 pub(super) const FAN: usize = 1 << BITS;
 const MASK: u32 = FAN as u32 - 1;
-/// Slots that one commit can name in its root for whoever must finish its announcements.
+/// Slots that one commit can name in its root for whoever must finish its wake-ups.
 pub(super) const JOURNAL: usize = 6;
 
 /// One variable's place: the version that last wrote it (0: never) and its value.
@@ -49,7 +50,7 @@ pub(super) struct Inner {
     pub(super) children: Lines<[Child; FAN]>,
 }
 
-/// What the commit of a root wrote, for the next committer to announce if this one's committer stopped (§4.1).
+/// What the commit of a root wrote, for the next committer to tell if this one's committer stopped (§4.1).
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Journal {
     /// Nobody waited while the root was built: what it wrote was not noted down.
@@ -67,14 +68,20 @@ pub(super) struct Root {
     pub(super) capacity: u64,
     /// The newest version, this one or an earlier, that cut leaves without variables off.
     pub(super) cut: u64,
-    /// Levels of `Inner` between this root and the leaves.
-    pub(super) height: u32,
-    /// Set once everybody who waited for what this commit wrote has been told.
-    pub(super) announced: AtomicBool,
+    /// The announced commits that this version decided (C6); null for most.
+    pub(super) batch: *mut Batch,
     pub(super) journal: Journal,
+    /// Set once everybody who waited for what this commit wrote has been told.
+    pub(super) told: AtomicBool,
+    /// Levels of `Inner` between this root and the leaves.
+    pub(super) height: u8,
     pub(super) probe: Probe,
     pub(super) children: Lines<[Child; FAN]>,
 }
+
+// What a commit writes of a root beside its children is one cache line.
+#[cfg(not(tvar_loom))]
+const _: () = assert!(std::mem::offset_of!(Root, children) == 64);
 
 /// The version that made a node.
 ///
@@ -118,7 +125,7 @@ pub(super) unsafe fn find(root: *const Root, slot: u32) -> *const Slot {
         if u64::from(slot) >= (*root).capacity {
             return std::ptr::null();
         }
-        let mut level = (*root).height + 1;
+        let mut level = u32::from((*root).height) + 1;
         let mut node: Child = (*root).children.0[digit(slot, level)];
         loop {
             if node.is_null() {
@@ -137,7 +144,7 @@ pub(super) unsafe fn find(root: *const Root, slot: u32) -> *const Slot {
 }
 
 /// Height from which on leaves are mostly not in the cache.
-const LARGE: u32 = 2;
+const LARGE: u8 = 2;
 
 /// Asks for the whole leaf around a slot that the caller will copy soon, if the tree is a large one. A hint, without effect on meaning.
 ///

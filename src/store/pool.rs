@@ -1,6 +1,8 @@
 //! Node memory: free nodes stay with the thread that retired them (nodes come home), up to a cap.
 
+use super::announce::Content;
 use super::node::{self, FAN, Inner, Journal, Leaf, Lines, Root, Slot};
+use super::reclaim::Garbage;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::probe::Probe;
 use std::ptr;
@@ -8,12 +10,17 @@ use std::ptr;
 /// Free nodes that a thread keeps per kind; beyond that memory goes back to the allocator.
 const KEEP: usize = if cfg!(tvar_loom) { 2 } else { 512 };
 
+/// Free contents of announcements that it keeps.
+const KEEP_CONTENTS: usize = if cfg!(tvar_loom) { 1 } else { 16 };
+
 /// One thread's free nodes.
 #[derive(Default)]
 pub(super) struct Pool {
     leaves: FreeList<Leaf>,
     inners: FreeList<Inner>,
     roots: FreeList<Root>,
+    #[allow(clippy::vec_box, reason = "they are shared by address while they are in use")]
+    contents: Vec<Box<Content>>,
 }
 
 /// Free nodes, each with the address of the next in its first word.
@@ -117,13 +124,33 @@ impl Pool {
             (*fresh).version = version;
             (*fresh).capacity = base.capacity;
             (*fresh).cut = base.cut;
+            (*fresh).batch = ptr::null_mut();
             (*fresh).height = base.height;
             // ORDERING: Relaxed: private until the swap (Release) publishes it.
-            (*fresh).announced.store(false, Ordering::Relaxed);
+            (*fresh).told.store(false, Ordering::Relaxed);
             (*fresh).journal = Journal::Unknown;
             (*fresh).children = base.children;
         }
         fresh
+    }
+
+    /// An empty content for an announcement.
+    pub(super) fn content(&mut self) -> *mut Content {
+        Box::into_raw(self.contents.pop().unwrap_or_default())
+    }
+
+    /// Takes one back; what it held ends in `garbage`, but for the boxes of `published` writes.
+    ///
+    /// # Safety
+    /// It came from [`Pool::content`], and nobody can look at it any more (C8), or never could.
+    #[cold]
+    pub(super) unsafe fn put_content(&mut self, content: *mut Content, published: bool, garbage: &mut Vec<Garbage>) {
+        // SAFETY: the caller's promise.
+        let mut content = unsafe { Box::from_raw(content) };
+        content.clear(published, garbage);
+        if self.contents.len() < KEEP_CONTENTS {
+            self.contents.push(content);
+        }
     }
 
     /// Takes a leaf back.
@@ -166,7 +193,7 @@ impl Pool {
     }
 }
 
-/// The root of an empty store, with nothing to announce.
+/// The root of an empty store, with nobody to tell.
 pub(super) fn first_root() -> *mut Root {
     let root = new_root();
     // SAFETY: private.
@@ -199,9 +226,10 @@ fn new_root() -> *mut Root {
         version: 0,
         capacity: 0,
         cut: 0,
-        height: 0,
-        announced: AtomicBool::new(true),
+        batch: ptr::null_mut(),
         journal: Journal::Unknown,
+        told: AtomicBool::new(true),
+        height: 0,
         probe: Probe::new(),
         children: Lines([ptr::null_mut(); FAN]),
     }))

@@ -95,6 +95,11 @@ impl ReadSet {
         self.all().iter().copied().find(|slot| test(*slot))
     }
 
+    /// Copies the log.
+    pub(super) fn add_to(&self, slots: &mut Vec<u32>) {
+        slots.extend_from_slice(self.all());
+    }
+
     /// A logged slot among some others, which are ascending and fewer.
     pub(super) fn find_any_of(&self, others: &[u32]) -> Option<u32> {
         let (ordered, rest) = self.all().split_at(self.ordered.get());

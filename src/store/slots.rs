@@ -4,6 +4,7 @@
 //! one commit of its own, so that the memory of dropped variables comes back.
 
 use super::Store;
+use super::announce;
 use super::draft;
 use super::limbo::{Limbo, Retired, What};
 use super::member::Member;
@@ -85,6 +86,11 @@ pub(super) unsafe fn prune(store: &Store, member: &Member) {
     // SAFETY: I9: the caller's promise; I3: the base is pinned until after the swap.
     unsafe {
         let base = member.pin_base(store.newest());
+        if store.board.any() {
+            // An announced commit is not to wait for a swap that does not take it along (C5).
+            pins::release(&member.words[1]);
+            return put_back(store, member, leaves);
+        }
         let (own, limbo) = (member.own(), member.limbo());
         let rest = limbo.rest();
         let version = (*base).version + 1;
@@ -92,7 +98,7 @@ pub(super) unsafe fn prune(store: &Store, member: &Member) {
         for (number, _) in &leaves {
             let slot = number << BITS;
             if !node::find(base, slot).is_null() {
-                let level = (*root).height + 1;
+                let level = u32::from((*root).height) + 1;
                 cut(
                     &raw mut (*root).children.0[node::digit(slot, level)],
                     level - 1,
@@ -116,6 +122,7 @@ pub(super) unsafe fn prune(store: &Store, member: &Member) {
             model_fence();
             if swap.is_ok() {
                 limbo.push(Retired::new(version - 1, version, What::Root(base.cast_mut())));
+                announce::retire(&*base, version, limbo);
                 own.seen = version;
                 member.set_backlog(limbo);
             } else {
@@ -124,7 +131,15 @@ pub(super) unsafe fn prune(store: &Store, member: &Member) {
             }
         }
         pins::release(&member.words[1]);
+        put_back(store, member, leaves);
     }
+}
+
+/// Makes the slots of these leaves free again.
+///
+/// # Safety
+/// I9: the caller owns `member`.
+unsafe fn put_back(store: &Store, member: &Member, leaves: Vec<(u32, FreeLeaf)>) {
     if let Some(mut spare) = store.spare_slots.try_lock() {
         return spare.put_back(leaves);
     }

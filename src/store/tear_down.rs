@@ -17,6 +17,9 @@ pub(super) unsafe fn tear_down(root: *mut Root, retired: Vec<Retired>, garbage: 
                 What::Leaf(leaf) => drop(Box::from_raw(leaf)),
                 What::Inner(inner) => drop(Box::from_raw(inner)),
                 What::Root(root) => drop(Box::from_raw(root)),
+                What::Announcement(announcement) => drop(Box::from_raw(announcement)),
+                What::Content { content, published, .. } => Box::from_raw(content).clear(published, garbage),
+                What::Batch(batch) => drop(Box::from_raw(batch)),
                 What::Value(header) => garbage.push(Garbage::Value(header)),
                 What::Initial(initial) => garbage.push(Garbage::Initial(initial)),
                 What::Slot { slot, boxed } => {
@@ -27,7 +30,7 @@ pub(super) unsafe fn tear_down(root: *mut Root, retired: Vec<Retired>, garbage: 
                 }
             }
         }
-        let height = (*root).height;
+        let height = u32::from((*root).height);
         for child in (*root).children.0 {
             free_below(child, height);
         }

@@ -124,7 +124,7 @@ fn merges_apply_to_the_newest_value_and_report_it() {
     assert_eq!(ws.choose_base(), Base::Newer);
     assert!(ws.evaluate().is_ok());
     assert_eq!(ws.publish(true), Published::Yes);
-    ws.set_announced();
+    ws.set_told();
     ws.deliver();
     finish(ws);
     assert_eq!(KeptSnapshot::take(&store).read(&text), "xyzbc");

@@ -4,7 +4,7 @@
 //! dropped when it is overwritten, so that a loop of `modify`s uses bounded memory (§2.1).
 
 use super::cell::CellRef;
-use super::index::Index;
+use super::index::{Index, OfSlot};
 use super::merge::{MergeFn, ThenFn};
 use super::node::Slot;
 use super::reclaim::Garbage;
@@ -27,7 +27,29 @@ pub(super) struct Entry {
     pub(super) state: State,
 }
 
+impl OfSlot for Entry {
+    #[inline(always)]
+    fn slot(&self) -> u32 {
+        self.slot
+    }
+}
+
 impl Entry {
+    /// Whether its end may run user code.
+    pub(super) fn has_values(&self, published: bool) -> bool {
+        self.before.cell.is_some() || self.state.is_merge() || (!published && !self.state.is_inline())
+    }
+
+    /// Ends it: what needs dropping goes to `trash`. The box of a `published` write is the tree's now.
+    pub(super) fn discard(self, published: bool, trash: &mut Vec<Garbage>) {
+        trash.extend(self.before.cell.map(Garbage::Handle));
+        if self.state.is_merge() {
+            trash.push(Garbage::Merges(self.state.merges.into_vec()));
+        } else if !published {
+            trash.extend(self.state.boxed().map(Garbage::Value));
+        }
+    }
+
     /// The variable's slot in the snapshot, which must be pinned.
     #[inline(always)]
     pub(super) fn old(&self) -> Slot {
@@ -151,6 +173,11 @@ impl WriteSet {
     #[inline(always)]
     pub(super) fn find(&self, slot: u32) -> Option<usize> {
         self.index.find(slot, &self.entries)
+    }
+
+    /// Slots of what was written, not merged.
+    pub(super) fn written(&self) -> impl Iterator<Item = u32> {
+        self.entries.iter().filter(|entry| !entry.state.is_merge()).map(|entry| entry.slot)
     }
 
     /// A first write or merge of a variable in this attempt.
@@ -315,12 +342,7 @@ impl WriteSet {
             self.graveyard.push(state);
         }
         for entry in self.entries.drain(..) {
-            if let Some(cell) = entry.before.cell {
-                trash.push(Garbage::Handle(cell));
-            }
-            if !published || entry.state.is_merge() {
-                self.graveyard.push(entry.state);
-            }
+            entry.discard(published, trash);
         }
         for state in self.graveyard.drain(..) {
             trash.extend(state.boxed().map(Garbage::Value));

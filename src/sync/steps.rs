@@ -18,6 +18,10 @@ pub enum Point {
     Swap,
     /// The root was swapped; nobody was woken yet.
     Swapped,
+    /// A writer's commit that has lost too many swaps has announced its writes (§4.2).
+    Announced,
+    /// The root was swapped for one that decides announced commits; they have not been told yet.
+    Decided,
     /// A retrying call registered as a waiter and has not looked at the newest root again yet.
     Register,
     /// A retrying call is about to sleep.

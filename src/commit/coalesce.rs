@@ -1,0 +1,108 @@
+//! The commit of an announced write set: by whoever builds the next root (C5 to C9, §4.2).
+
+use super::publish::tell;
+use super::{Outcome, Rules, Shared};
+use crate::store::{Announced, Count, Published, Verdict, Workspace};
+use crate::sync::steps::{Point, pass};
+
+/// Goes on until the announced commit is decided, by this thread or another. At most two swaps of others come before that (C5).
+#[cold]
+pub(super) fn commit_announced(
+    ws: &mut Workspace<'_>,
+    shared: &Shared,
+    announced: Announced,
+    rules: Rules<'_>,
+) -> Outcome {
+    ws.count(Count::Announced);
+    let mut commit = Open { ws, shared, announced, decided: false };
+    pass(Point::Announced);
+    let verdict = loop {
+        if let Some(verdict) = commit.catch_up() {
+            break verdict;
+        }
+        pass(Point::Validate);
+        // C4: after the load of the base. Whoever has the turn takes the commit along.
+        if shared.turnstile.is_taken() {
+            if !shared.turnstile.stand_by(rules.deadline) {
+                break commit.withdraw();
+            }
+            continue;
+        }
+        let ws = &mut *commit.ws;
+        match ws.publish_batch(shared.registry.anyone(), false) {
+            Published::Yes => {
+                pass(Point::Swapped);
+                tell(ws, shared);
+                break commit.look().expect(DECIDED);
+            }
+            Published::Unchanged => {}
+            Published::Lost => {
+                ws.count(Count::LostSwaps);
+                rules.pause.wait_unless(rules.backoff, || ws.is_decided(announced));
+            }
+        }
+    };
+    match verdict {
+        Verdict::Committed => {
+            let ws = &mut *commit.ws;
+            ws.count(Count::Commits);
+            // Whoever published it may have stopped before it woke anybody.
+            if shared.registry.anyone() {
+                shared.registry.wake(ws.changed());
+            }
+            Outcome::Committed
+        }
+        Verdict::Conflict(slot) => Outcome::Conflict(slot),
+        Verdict::Panicked(payload) => Outcome::Panicked(payload),
+        Verdict::Withdrawn => Outcome::TimedOut,
+    }
+}
+
+const DECIDED: &str = "the root that its own thread builds names it";
+
+/// An announced commit that must be decided before its attempt may end (C9).
+struct Open<'c, 's> {
+    ws: &'c mut Workspace<'s>,
+    shared: &'c Shared,
+    announced: Announced,
+    decided: bool,
+}
+
+impl Open<'_, '_> {
+    /// Goes on to the newest root, whose verdicts are then final. Without one for this commit, that root and the earlier ones have not decided
+    /// it, and while that root is the base the announcement stays (C8).
+    fn catch_up(&mut self) -> Option<Verdict> {
+        self.ws.choose_base();
+        self.ws.finish_if_announced();
+        self.look()
+    }
+
+    fn look(&mut self) -> Option<Verdict> {
+        let verdict = self.ws.conclude(self.announced);
+        self.decided = verdict.is_some();
+        verdict
+    }
+
+    /// Ends it without a commit, if nobody has decided it.
+    fn withdraw(&mut self) -> Verdict {
+        loop {
+            if let Some(verdict) = self.catch_up() {
+                return verdict;
+            }
+            if self.ws.publish_withdrawal(self.announced, self.shared.registry.anyone()) == Published::Yes {
+                return self.look().expect(DECIDED);
+            }
+        }
+    }
+}
+
+impl Drop for Open<'_, '_> {
+    fn drop(&mut self) {
+        // A test's hook has panicked.
+        if !self.decided
+            && let Verdict::Panicked(payload) = self.withdraw()
+        {
+            self.ws.drop_later(payload);
+        }
+    }
+}

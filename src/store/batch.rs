@@ -1,0 +1,333 @@
+//! A commit that takes announced ones along: what they all write together, and what becomes of each (C6).
+//!
+//! First a plan is made, in which merge functions run; then the draft, in which no user code does.
+
+use super::announce::{Announced, Announcement, Batch, Content, Ruling, Verdict, Word as VerdictWord};
+use super::build::{Published, Watch};
+use super::draft::Draft;
+use super::functions::Made;
+use super::index::{Index, OfSlot};
+use super::limbo::{Retired, What};
+use super::member::Count;
+use super::merge::{self, OwnedWord, Source};
+use super::node;
+use super::reclaim::Garbage;
+use super::value::{Header, Word};
+use super::workspace::{Workspace, slot_at};
+use super::writes::Entry;
+use crate::sync::steps::{Point, pass};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+
+/// Reads and writes of a commit that announces at most: everybody validates them.
+const MOST: usize = 1024;
+
+/// The last write to a slot.
+struct Write {
+    /// What the write set that it is from has of the variable; pinned with its announcement (C8), or the attempt's own.
+    entry: NonNull<Entry>,
+    word: Word,
+}
+
+impl OfSlot for Write {
+    #[inline(always)]
+    fn slot(&self) -> u32 {
+        // SAFETY: C8, as above.
+        unsafe { self.entry.as_ref() }.slot
+    }
+}
+
+/// What a batch writes and decides.
+#[derive(Default)]
+pub(super) struct Plan {
+    writes: Vec<Write>,
+    index: Index,
+    rulings: Vec<Ruling>,
+    /// Results of the members' merge functions.
+    merged: Vec<OwnedWord>,
+    /// Values that a member writes and a later one overwrites.
+    superseded: Vec<NonNull<Header>>,
+    found: Vec<NonNull<Announcement>>,
+}
+
+impl Plan {
+    /// Adds a write, the last one to its slot so far. `base` is pinned.
+    fn put(&mut self, base: *const node::Root, entry: &Entry, word: Word) {
+        match self.index.find(entry.slot, &self.writes) {
+            Some(at) => {
+                let write = &mut self.writes[at];
+                if !entry.state.is_inline() {
+                    // SAFETY: both writes are to one variable, whose type is boxed.
+                    self.superseded.extend(NonNull::new(unsafe { write.word.header() }));
+                }
+                *write = Write { entry: entry.into(), word };
+            }
+            None if entry.keeps(slot_at(base, entry.slot), word) => {}
+            None => {
+                self.writes.push(Write { entry: entry.into(), word });
+                self.index.inserted(entry.slot, &self.writes);
+            }
+        }
+    }
+
+    /// Writes it all into a draft, and notes which slots that changes.
+    #[cold]
+    pub(super) fn write_to(&self, draft: &mut Draft<'_>, changed: &mut Vec<u32>) {
+        for write in &self.writes {
+            // SAFETY: C8: pinned by the base; or the attempt's own.
+            let entry = unsafe { write.entry.as_ref() };
+            if draft.write(entry, slot_at(draft.base, entry.slot), write.word) {
+                changed.push(entry.slot);
+            }
+        }
+        for value in &self.superseded {
+            // Never in a root; but other helpers may be looking at it, as long as at its announcement (C8).
+            draft.limbo.push(Retired::new(0, draft.version, What::Value(value.as_ptr())));
+        }
+        if !self.rulings.is_empty() {
+            draft.begin();
+            let batch = Box::new(Batch { rulings: self.rulings.clone() });
+            // SAFETY: I2: the draft is private.
+            unsafe { (*draft.root).batch = Box::into_raw(batch) };
+        }
+    }
+
+    /// Forgets everything; what was not published ends in `trash`.
+    fn clear(&mut self, published: bool, trash: &mut Vec<Garbage>) {
+        for owned in self.merged.drain(..) {
+            if published {
+                owned.publish();
+            } else {
+                trash.extend(owned.into_garbage());
+            }
+        }
+        for ruling in self.rulings.drain(..).filter(|_| !published) {
+            // SAFETY: never published.
+            trash.extend(unsafe { ruling.verdict.into_garbage() });
+        }
+        self.writes.clear();
+        self.index.clear();
+        self.superseded.clear();
+        self.found.clear();
+    }
+}
+
+impl Workspace<'_> {
+    /// Whether any commit may be announced. To be asked after the base was chosen (C5). If so, the base's verdicts are finished now (C7).
+    #[inline(always)]
+    pub(crate) fn finish_if_announced(&self) -> bool {
+        let any = self.seat.store.board.any();
+        if any {
+            // SAFETY: I3: the base is pinned.
+            unsafe { self.seat.store.board.finish(&*self.base) };
+        }
+        any
+    }
+
+    /// Whether any commit may be announced, for a commit that then leaves its short way.
+    #[inline(always)]
+    pub(crate) fn is_any_announced(&self) -> bool {
+        self.seat.store.board.any()
+    }
+
+    /// Announces the attempt's writes, which from here on end with a verdict (C5, C9). `None` if they cannot be announced.
+    #[cold]
+    pub(crate) fn announce(&mut self, watch: Watch<'_>) -> Option<Announced> {
+        let member = self.seat.member;
+        // SAFETY: I9: no user code runs in here.
+        let (own, scratch) = unsafe { (member.own(), member.scratch()) };
+        let writes = &mut scratch.writes;
+        if !writes.thens.is_empty() || writes.entries.len() + member.reads.len() > MOST {
+            return None;
+        }
+        let content = own.pool.content();
+        // SAFETY: private until it is linked; the attempt goes on until the verdict.
+        let linked = unsafe {
+            let watched = &mut (*content).watched;
+            match watch {
+                Watch::Reads => member.reads.add_to(watched),
+                Watch::Writes { ensured } => watched.extend(ensured.iter().copied().chain(writes.written())),
+            }
+            std::mem::swap(&mut (*content).entries, &mut writes.entries);
+            self.seat.store.board.link(Announcement::new(self.version, NonNull::new_unchecked(content)))
+        };
+        if linked.is_err() {
+            // SAFETY: never linked.
+            unsafe {
+                std::mem::swap(&mut (*content).entries, &mut writes.entries);
+                own.pool.put_content(content, false, &mut scratch.trash);
+            }
+        }
+        linked.ok()
+    }
+
+    /// What became of the attempt's announced commit, if that is decided: then it is over, and [`Workspace::changed`] is what it wrote.
+    pub(crate) fn conclude(&mut self, announced: Announced) -> Option<Verdict> {
+        let (store, member) = (self.seat.store, self.seat.member);
+        // SAFETY: C8: one of the attempt's pins is no newer than the verdict, if there is one.
+        let (verdict, content) = unsafe { (announced.0.as_ref().verdict()?, announced.0.as_ref().content.as_ptr()) };
+        let published = matches!(verdict, Verdict::Committed);
+        // SAFETY: I9: no user code runs in here; I3: pinned just now. C8: the content is the attempt's; others at most read it.
+        unsafe {
+            // From this version on nobody takes up what has been decided (C7).
+            (self.base, self.base_word) = (member.pin_base(store.newest()), 1);
+            let decided = self.base_version();
+            let changed = &mut member.scratch().build.changed;
+            changed.clear();
+            changed.extend((*content).entries.iter().map(OfSlot::slot));
+            let has_values = (*content).has_values(published);
+            let retired = Retired::new(self.version, decided, What::Content { content, has_values, published });
+            member.limbo().push(retired);
+        }
+        self.published = true;
+        Some(verdict)
+    }
+
+    /// Whether it is decided.
+    pub(crate) fn is_decided(&self, announced: Announced) -> bool {
+        // SAFETY: C8: as above.
+        unsafe { announced.0.as_ref() }.is_decided()
+    }
+
+    /// Builds the next root from the attempt's own writes and all announced ones, and tries to swap it in. The base's verdicts are finished,
+    /// and own functions evaluated. `waiters` and `even_unchanged` as for the other ways to publish. Runs merge functions of others.
+    #[cold]
+    pub(crate) fn publish_batch(&mut self, waiters: bool, even_unchanged: bool) -> Published {
+        let mut plan = self.take_plan();
+        // SAFETY: I3: the base is pinned; C7: its verdicts are finished.
+        if !unsafe { self.seat.store.board.gather(self.base, self.seat.store.newest(), &mut plan.found) } {
+            self.give_plan(plan, false);
+            return Published::Lost;
+        }
+        self.plan_own(&mut plan);
+        for at in 0..plan.found.len() {
+            let member = plan.found[at];
+            // SAFETY: C8: the base is pinned.
+            let verdict = self.judge(unsafe { member.as_ref() }, &mut plan);
+            plan.rulings.push(Ruling { member, verdict });
+        }
+        self.publish_plan(plan, waiters, even_unchanged)
+    }
+
+    /// Tries to swap in a root that changes nothing but says that this commit was withdrawn (C9). The base's verdicts are finished.
+    #[cold]
+    pub(crate) fn publish_withdrawal(&mut self, announced: Announced, waiters: bool) -> Published {
+        let mut plan = self.take_plan();
+        plan.rulings.push(Ruling { member: announced.0, verdict: VerdictWord::WITHDRAWN });
+        self.publish_plan(plan, waiters, false)
+    }
+
+    fn publish_plan(&mut self, plan: Plan, waiters: bool, even_unchanged: bool) -> Published {
+        // A hook that panics leaves the plan to be discarded.
+        let mut ending = Ending { plan, published: false, ws: self };
+        let Ending { plan, published, ws } = &mut ending;
+        let outcome = ws.publish_draft::<false>(waiters, even_unchanged, Some(plan));
+        if outcome == Published::Yes {
+            *published = true;
+            if !plan.rulings.is_empty() {
+                ws.count(Count::Batches);
+                pass(Point::Decided);
+            }
+            for ruling in &plan.rulings {
+                // SAFETY: C8: the ruling's root was published; its base is pinned.
+                unsafe { ws.seat.store.board.settle(ruling) };
+            }
+        }
+        outcome
+    }
+
+    fn take_plan(&mut self) -> Plan {
+        // SAFETY: I9: a short look.
+        std::mem::take(unsafe { &mut self.scratch().build.plan })
+    }
+
+    fn give_plan(&mut self, mut plan: Plan, published: bool) {
+        // SAFETY: I9: no user code runs in here.
+        let scratch = unsafe { self.scratch() };
+        plan.clear(published, &mut scratch.trash);
+        scratch.build.plan = plan;
+    }
+
+    /// The attempt's own writes come first: they were validated against the base.
+    fn plan_own(&mut self, plan: &mut Plan) {
+        // SAFETY: I9: no user code runs in here, and the entries stay as they are during the commit.
+        let scratch = unsafe { self.scratch() };
+        let mut merged = scratch.build.merged.iter();
+        for entry in &scratch.writes.entries {
+            let word = if entry.state.is_merge() {
+                merged.next().expect("every merge was evaluated").1.word
+            } else {
+                entry.state.word
+            };
+            plan.put(self.base, entry, word);
+        }
+    }
+
+    /// Validates an announced commit against the base and what the members before it write, and adds its writes if it may commit.
+    fn judge(&self, member: &Announcement, plan: &mut Plan) -> VerdictWord {
+        let is_stale = |slot: &&u32| {
+            // SAFETY: I3: the base is pinned.
+            plan.index.find(**slot, &plan.writes).is_some()
+                || unsafe { node::stamp(self.base, **slot) } > member.version
+        };
+        // SAFETY: C8: undecided in the base, which is pinned.
+        let content = unsafe { member.content.as_ref() };
+        if let Some(&slot) = content.watched.iter().find(is_stale) {
+            return VerdictWord::conflict(slot);
+        }
+        let results = match self.apply_merges(content, plan) {
+            Ok(results) => results,
+            Err(payload) => return VerdictWord::panicked(payload),
+        };
+        let mut words = results.iter().map(|owned| owned.word);
+        for entry in &content.entries {
+            let word = if entry.state.is_merge() {
+                words.next().expect("every merge was evaluated")
+            } else {
+                entry.state.word
+            };
+            plan.put(self.base, entry, word);
+        }
+        plan.merged.extend(results);
+        VerdictWord::COMMITTED
+    }
+
+    /// Applies a member's merge functions to what the base and the members before it have. Runs user code.
+    fn apply_merges(&self, content: &Content, plan: &Plan) -> Result<Vec<OwnedWord>, Box<dyn Any + Send>> {
+        let mut results = Made::new(self);
+        for entry in content.entries.iter().filter(|entry| entry.state.is_merge()) {
+            let planned = plan.index.find(entry.slot, &plan.writes).map(|at| plan.writes[at].word);
+            let old = slot_at(self.base, entry.slot);
+            let source = match &planned {
+                Some(word) => Source::Word(word),
+                None if old.stamp > entry.born => Source::Word(&raw const old.word),
+                None => Source::Initial(
+                    entry.before.cell.as_ref().expect("unwritten in the base, so in the snapshot").as_ptr(),
+                ),
+            };
+            let mut made = Made::new(self);
+            // SAFETY: the word is of the entry's variable: in the base, which is pinned (I3), in a write set that lives as long (C8), or a result
+            // in the plan; or the initial value of a variable unwritten in the base, whose handle the entry holds (I8).
+            let apply = || unsafe {
+                merge::apply_all(&entry.state.merges.to_vec(), source, entry.state.is_inline(), &mut made.words);
+            };
+            catch_unwind(AssertUnwindSafe(apply))?;
+            results.words.push(made.words.pop().expect("a merge entry has at least one function"));
+        }
+        Ok(std::mem::take(&mut results.words))
+    }
+}
+
+/// A plan on its way out.
+struct Ending<'a, 's> {
+    plan: Plan,
+    published: bool,
+    ws: &'a mut Workspace<'s>,
+}
+
+impl Drop for Ending<'_, '_> {
+    fn drop(&mut self) {
+        self.ws.give_plan(std::mem::take(&mut self.plan), self.published);
+    }
+}
