@@ -1,5 +1,6 @@
 //! How long single transactions take, from call to return: not on average, but at worst.
 
+mod coalesced;
 mod histogram;
 
 pub use histogram::Histogram;
@@ -12,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How many steps [`measure`] takes.
-pub const STEPS: u64 = 4;
+pub const STEPS: u64 = 10;
 /// Engines take turns so often.
 const ROUNDS: usize = 3;
 /// Variables between those of two threads.
@@ -46,7 +47,15 @@ pub fn measure(quick: bool, progress: &Progress) -> Vec<Section> {
             progress.step();
         }
     }
-    vec![section]
+    let mut coalesced = coalesced::section();
+    for threads in [2, 8] {
+        for workload in coalesced::Workload::ALL {
+            progress.now(&format!("coalesced commits: {}, {threads} threads", workload.name()));
+            coalesced::measure(&mut coalesced, workload, threads, slice);
+            progress.step();
+        }
+    }
+    vec![section, coalesced]
 }
 
 struct Contest {
