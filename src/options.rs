@@ -94,7 +94,7 @@ impl TxOptions {
     }
 
     /// How many root swaps a commit may lose before it is announced, so that whoever builds the next root takes it along (§4.2); 3
-    /// unless set. An announced commit is decided by the second swap that follows, at the latest. 0 announces every commit at once,
+    /// unless set. An announced commit is decided by the second commit that follows, at the latest. 0 announces every commit at once,
     /// `u32::MAX` none.
     ///
     /// Coalescing bounds a commit's time; as long as few swaps are lost, throughput is better without.

@@ -38,7 +38,7 @@ pub struct Stats {
     pub escalations: u64,
     /// Commits that had lost so many swaps that they were announced, for whoever built the next root to take along (§4.2).
     pub announced: u64,
-    /// Root swaps that decided announced commits.
+    /// Root swaps that decided announced commits, whatever the verdict.
     pub batches: u64,
 }
 

@@ -5,7 +5,7 @@ use super::{Outcome, Rules, Shared};
 use crate::store::{Announced, Count, Published, Verdict, Workspace};
 use crate::sync::steps::{Point, pass};
 
-/// Goes on until the announced commit is decided, by this thread or another. At most two swaps of others come before that (C5).
+/// Goes on until the announced commit is decided, by this thread or another. Two commits of others at most come before that (C5).
 #[cold]
 pub(super) fn commit_announced(
     ws: &mut Workspace<'_>,
@@ -85,10 +85,13 @@ impl Open<'_, '_> {
 
     /// Ends it without a commit, if nobody has decided it.
     fn withdraw(&mut self) -> Verdict {
+        // First without letting go of the base: a hook may have panicked after this thread's own swap.
+        let mut known = self.look();
         loop {
-            if let Some(verdict) = self.catch_up() {
+            if let Some(verdict) = known.or_else(|| self.catch_up()) {
                 return verdict;
             }
+            known = None;
             if self.ws.publish_withdrawal(self.announced, self.shared.registry.anyone()) == Published::Yes {
                 return self.look().expect(DECIDED);
             }

@@ -85,12 +85,6 @@ pub(crate) fn commit<'s>(
     rules: Rules<'_>,
 ) -> Outcome {
     loop {
-        if lost >= rules.coalesce_after
-            && turn.is_none()
-            && let Some(announced) = ws.announce(rules.watch)
-        {
-            return coalesce::commit_announced(ws, shared, announced, rules);
-        }
         let base = ws.choose_base();
         pass(Point::Validate);
         // C4: after the load of the base.
@@ -104,6 +98,12 @@ pub(crate) fn commit<'s>(
             && let Some(slot) = ws.find_conflict(rules.watch)
         {
             return Outcome::Conflict(slot);
+        }
+        if lost >= rules.coalesce_after
+            && turn.is_none()
+            && let Some(announced) = ws.announce(rules.watch)
+        {
+            return coalesce::commit_announced(ws, shared, announced, rules);
         }
         if let Err(payload) = ws.evaluate() {
             let counted = ws.base_is_newest();

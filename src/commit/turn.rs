@@ -126,7 +126,8 @@ impl Drop for Turn<'_> {
         }
         // ORDERING: SeqCst: pairs with `holder`; under the lock, so that the next holder's store comes after.
         self.turnstile.taken.0.store(0, Ordering::SeqCst);
-        let bystanders = if next.is_none() { std::mem::take(&mut line.bystanders) } else { Vec::new() };
+        // They look again: what one of them has announced may have been decided (§4.2), though another turn follows.
+        let bystanders = std::mem::take(&mut line.bystanders);
         drop(line);
         next.iter().chain(&bystanders).for_each(|latch| latch.open());
     }

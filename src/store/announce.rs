@@ -3,10 +3,11 @@
 //! The board has a few cells. An announcement is linked into one by its owner, decided by the root that names it, and taken off by whoever
 //! finishes that root's verdicts.
 
+use super::cell::RetiredInitial;
 use super::limbo::{Limbo, Retired, What};
 use super::node::Root;
 use super::reclaim::Garbage;
-use super::writes::Entry;
+use super::writes::{Entry, WriteSet};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, model_fence};
 use crate::sync::thread;
 use crossbeam_utils::CachePadded;
@@ -31,6 +32,10 @@ pub(crate) enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Word(u64);
 
+/// What a merge function has panicked with, at an address that leaves room for the tag.
+#[repr(align(8))]
+struct Payload(Box<dyn Any + Send>);
+
 const TAG: u64 = 7;
 const CONFLICT: u64 = 3;
 const PANICKED: u64 = 4;
@@ -45,7 +50,7 @@ impl Word {
     }
 
     pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Word {
-        let payload = Box::into_raw(Box::new(payload));
+        let payload = Box::into_raw(Box::new(Payload(payload)));
         Word(payload.expose_provenance() as u64 | PANICKED)
     }
 
@@ -55,9 +60,8 @@ impl Word {
     /// The word is the caller's, and nobody takes its payload twice.
     unsafe fn payload(self) -> Option<Box<dyn Any + Send>> {
         // SAFETY: made in `panicked`; taken once.
-        (self.0 & TAG == PANICKED).then(|| unsafe {
-            *Box::from_raw(ptr::with_exposed_provenance_mut::<Box<dyn Any + Send>>((self.0 & !TAG) as usize))
-        })
+        (self.0 & TAG == PANICKED)
+            .then(|| unsafe { Box::from_raw(ptr::with_exposed_provenance_mut::<Payload>((self.0 & !TAG) as usize)).0 })
     }
 
     /// What to drop if the verdict was not published.
@@ -75,10 +79,46 @@ impl Word {
 pub(super) struct Content {
     /// Slots that must not have been written since the snapshot.
     pub(super) watched: Vec<u32>,
+    /// Their handles are borrowed: they count for nothing, but the variables' cells stay as long as `claims`.
     pub(super) entries: Vec<Entry>,
+    /// There are merge functions.
+    pub(super) functions: bool,
+    claims: Vec<RetiredInitial>,
 }
 
+/// Room for reads and writes that an empty one keeps.
+const KEEP: usize = 64;
+
 impl Content {
+    /// Takes a write set over. The handles in it stay with the attempt, which has to end them as it would else: a limbo must not hold any,
+    /// since a handle keeps the space that the limbo belongs to.
+    pub(super) fn take(&mut self, writes: &mut WriteSet) {
+        std::mem::swap(&mut self.entries, &mut writes.entries);
+        self.functions = self.entries.iter().any(|entry| entry.state.is_merge());
+        for entry in &mut self.entries {
+            if let Some(cell) = entry.before.cell.take() {
+                self.claims.push(cell.retire_initial());
+                entry.before.cell = Some(cell.borrowed());
+                writes.handles.push(cell);
+            }
+        }
+    }
+
+    /// Gives it back, if it was not announced after all.
+    pub(super) fn give_back(&mut self, writes: &mut WriteSet) {
+        let mut handles = writes.handles.drain(..);
+        for entry in &mut self.entries {
+            if let Some(borrowed) = entry.before.cell.take() {
+                std::mem::forget(borrowed);
+                entry.before.cell = handles.next();
+            }
+        }
+        drop(handles);
+        std::mem::swap(&mut self.entries, &mut writes.entries);
+        self.claims.clear();
+        self.functions = false;
+    }
+
     /// Whether its end may run user code.
     pub(super) fn has_values(&self, published: bool) -> bool {
         self.entries.iter().any(|entry| entry.has_values(published))
@@ -86,10 +126,15 @@ impl Content {
 
     /// Empties it. The boxes of `published` writes are the tree's.
     pub(super) fn clear(&mut self, published: bool, garbage: &mut Vec<Garbage>) {
-        for entry in self.entries.drain(..) {
+        for mut entry in self.entries.drain(..) {
+            std::mem::forget(entry.before.cell.take());
             entry.discard(published, garbage);
         }
+        self.claims.clear();
         self.watched.clear();
+        self.entries.shrink_to(KEEP);
+        self.watched.shrink_to(KEEP);
+        self.functions = false;
     }
 }
 
@@ -168,13 +213,14 @@ impl Board {
     /// Links an announcement; gives it back if there is no room.
     ///
     /// # Safety
-    /// Its content is of this board's store and of an attempt that goes on, with its snapshot pinned, until there is a verdict.
+    /// Its content is of this board's store and of an attempt that goes on until there is a verdict, with pins as C8 says.
     pub(super) unsafe fn link(&self, announcement: Box<Announcement>) -> Result<Announced, Box<Announcement>> {
         let announcement = Box::into_raw(announcement);
         // ORDERING: SeqCst (both): before the announcer's next look at the root in the total order; partner: `any` and `gather`. The count
         // first, so that it is never lower than what is linked.
         self.count.fetch_add(1, Ordering::SeqCst);
-        let first = thread::token() >> 7;
+        // Fibonacci hashing: the high bits are the well-mixed ones.
+        let first = ((thread::token() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize;
         for cell in (0..CELLS).map(|i| first.wrapping_add(i) % CELLS) {
             // SAFETY: private until the exchange succeeds.
             unsafe { (*announcement).cell = cell };

@@ -11,6 +11,7 @@ use super::limbo::{Retired, What};
 use super::member::Count;
 use super::merge::{self, OwnedWord, Source};
 use super::node;
+use super::pins;
 use super::reclaim::Garbage;
 use super::value::{Header, Word};
 use super::workspace::{Workspace, slot_at};
@@ -25,6 +26,7 @@ const MOST: usize = 1024;
 
 /// The last write to a slot.
 struct Write {
+    slot: u32,
     /// What the write set that it is from has of the variable; pinned with its announcement (C8), or the attempt's own.
     entry: NonNull<Entry>,
     word: Word,
@@ -33,8 +35,7 @@ struct Write {
 impl OfSlot for Write {
     #[inline(always)]
     fn slot(&self) -> u32 {
-        // SAFETY: C8, as above.
-        unsafe { self.entry.as_ref() }.slot
+        self.slot
     }
 }
 
@@ -61,14 +62,21 @@ impl Plan {
                     // SAFETY: both writes are to one variable, whose type is boxed.
                     self.superseded.extend(NonNull::new(unsafe { write.word.header() }));
                 }
-                *write = Write { entry: entry.into(), word };
+                write.entry = entry.into();
+                write.word = word;
             }
             None if entry.keeps(slot_at(base, entry.slot), word) => {}
             None => {
-                self.writes.push(Write { entry: entry.into(), word });
+                self.writes.push(Write { slot: entry.slot, entry: entry.into(), word });
                 self.index.inserted(entry.slot, &self.writes);
             }
         }
+    }
+
+    /// Whether any member has merge functions.
+    fn has_functions(&self) -> bool {
+        // SAFETY: C8: undecided in the base, which is pinned.
+        self.found.iter().any(|member| unsafe { member.as_ref().content.as_ref() }.functions)
     }
 
     /// Writes it all into a draft, and notes which slots that changes.
@@ -77,13 +85,16 @@ impl Plan {
         for write in &self.writes {
             // SAFETY: C8: pinned by the base; or the attempt's own.
             let entry = unsafe { write.entry.as_ref() };
-            if draft.write(entry, slot_at(draft.base, entry.slot), write.word) {
-                changed.push(entry.slot);
-            }
+            // Even if it is what the base has: then it was something else in between, and a commit that asks must see that.
+            draft.put(entry, slot_at(draft.base, write.slot), write.word);
+            changed.push(write.slot);
         }
+        // SAFETY: C8: decided by this draft, if at all.
+        let oldest = self.rulings.iter().map(|ruling| unsafe { ruling.member.as_ref() }.version).min();
         for value in &self.superseded {
             // Never in a root; but other helpers may be looking at it, as long as at its announcement (C8).
-            draft.limbo.push(Retired::new(0, draft.version, What::Value(value.as_ptr())));
+            let born = oldest.unwrap_or(draft.version - 1);
+            draft.limbo.push(Retired::new(born, draft.version, What::Value(value.as_ptr())));
         }
         if !self.rulings.is_empty() {
             draft.begin();
@@ -138,28 +149,42 @@ impl Workspace<'_> {
         // SAFETY: I9: no user code runs in here.
         let (own, scratch) = unsafe { (member.own(), member.scratch()) };
         let writes = &mut scratch.writes;
-        if !writes.thens.is_empty() || writes.entries.len() + member.reads.len() > MOST {
+        let needs_initial =
+            |entry: &Entry| entry.state.is_merge() && !entry.state.is_inline() && entry.before.cell.is_some();
+        let changes =
+            |entry: &Entry| entry.state.is_merge() || !entry.keeps(slot_at(self.base, entry.slot), entry.state.word);
+        if !writes.thens.is_empty()
+            || writes.entries.len() > MOST
+            || writes.entries.iter().any(needs_initial)
+            || !writes.entries.iter().any(changes)
+        {
             return None;
         }
         let content = own.pool.content();
-        // SAFETY: private until it is linked; the attempt goes on until the verdict.
-        let linked = unsafe {
-            let watched = &mut (*content).watched;
-            match watch {
-                Watch::Reads => member.reads.add_to(watched),
-                Watch::Writes { ensured } => watched.extend(ensured.iter().copied().chain(writes.written())),
-            }
-            std::mem::swap(&mut (*content).entries, &mut writes.entries);
-            self.seat.store.board.link(Announcement::new(self.version, NonNull::new_unchecked(content)))
-        };
-        if linked.is_err() {
-            // SAFETY: never linked.
-            unsafe {
-                std::mem::swap(&mut (*content).entries, &mut writes.entries);
-                own.pool.put_content(content, false, &mut scratch.trash);
-            }
+        // SAFETY: private until it is linked.
+        let made = unsafe { &mut *content };
+        match watch {
+            Watch::Reads => member.reads.add_to(&mut made.watched),
+            Watch::Writes { ensured } => made.watched.extend(ensured.iter().copied().chain(writes.written())),
         }
-        linked.ok()
+        let announced = (made.watched.len() + writes.entries.len() <= MOST).then(|| {
+            made.take(writes);
+            // SAFETY: the content is not null; the attempt goes on, with its snapshot pinned, until the verdict.
+            let linked = unsafe {
+                let content = NonNull::new_unchecked(content);
+                self.seat.store.board.link(Announcement::new(self.version, content))
+            };
+            if linked.is_err() {
+                made.give_back(writes);
+            }
+            linked.ok()
+        });
+        let announced = announced.flatten();
+        if announced.is_none() {
+            // SAFETY: never linked.
+            unsafe { own.pool.put_content(content, false, &mut scratch.trash) };
+        }
+        announced
     }
 
     /// What became of the attempt's announced commit, if that is decided: then it is over, and [`Workspace::changed`] is what it wrote.
@@ -179,6 +204,7 @@ impl Workspace<'_> {
             let has_values = (*content).has_values(published);
             let retired = Retired::new(self.version, decided, What::Content { content, has_values, published });
             member.limbo().push(retired);
+            member.set_backlog(member.limbo());
         }
         self.published = true;
         Some(verdict)
@@ -200,12 +226,29 @@ impl Workspace<'_> {
             self.give_plan(plan, false);
             return Published::Lost;
         }
+        // SAFETY: I3: as above.
+        let version = unsafe { self.base_version() };
+        let word = &self.seat.member.words[self.base_word];
+        // A merge function gets a value that an earlier member writes. If another root publishes that, it is the tree's, and may be retired
+        // with versions that the base's pin does not keep.
+        let widened = plan.has_functions();
+        if widened {
+            pins::widen(word, version);
+            if !self.base_is_newest() {
+                pins::narrow(word, version);
+                self.give_plan(plan, false);
+                return Published::Lost;
+            }
+        }
         self.plan_own(&mut plan);
         for at in 0..plan.found.len() {
             let member = plan.found[at];
             // SAFETY: C8: the base is pinned.
             let verdict = self.judge(unsafe { member.as_ref() }, &mut plan);
             plan.rulings.push(Ruling { member, verdict });
+        }
+        if widened {
+            pins::narrow(word, version);
         }
         self.publish_plan(plan, waiters, even_unchanged)
     }
@@ -221,18 +264,11 @@ impl Workspace<'_> {
     fn publish_plan(&mut self, plan: Plan, waiters: bool, even_unchanged: bool) -> Published {
         // A hook that panics leaves the plan to be discarded.
         let mut ending = Ending { plan, published: false, ws: self };
-        let Ending { plan, published, ws } = &mut ending;
-        let outcome = ws.publish_draft::<false>(waiters, even_unchanged, Some(plan));
-        if outcome == Published::Yes {
-            *published = true;
-            if !plan.rulings.is_empty() {
-                ws.count(Count::Batches);
-                pass(Point::Decided);
-            }
-            for ruling in &plan.rulings {
-                // SAFETY: C8: the ruling's root was published; its base is pinned.
-                unsafe { ws.seat.store.board.settle(ruling) };
-            }
+        let outcome = ending.ws.publish_draft::<false>(waiters, even_unchanged, Some(&ending.plan));
+        ending.published = outcome == Published::Yes;
+        if ending.published && !ending.plan.rulings.is_empty() {
+            ending.ws.count(Count::Batches);
+            pass(Point::Decided);
         }
         outcome
     }
@@ -319,7 +355,7 @@ impl Workspace<'_> {
     }
 }
 
-/// A plan on its way out.
+/// A plan on its way out; if it was published, its verdicts are made final.
 struct Ending<'a, 's> {
     plan: Plan,
     published: bool,
@@ -328,6 +364,12 @@ struct Ending<'a, 's> {
 
 impl Drop for Ending<'_, '_> {
     fn drop(&mut self) {
+        if self.published {
+            for ruling in &self.plan.rulings {
+                // SAFETY: C8: the ruling's root was published; its base is pinned.
+                unsafe { self.ws.seat.store.board.settle(ruling) };
+            }
+        }
         self.ws.give_plan(std::mem::take(&mut self.plan), self.published);
     }
 }

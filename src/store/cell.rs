@@ -284,6 +284,11 @@ impl CellRef {
         unsafe { self.head.as_ref() }.state.fetch_or(WRITTEN, Ordering::Relaxed);
     }
 
+    /// The same handle without a count: to be forgotten, not dropped, and used as long as the cell is kept in another way.
+    pub(super) fn borrowed(&self) -> CellRef {
+        CellRef { head: self.head }
+    }
+
     /// A claim on dropping the initial value, for the limbo.
     pub(super) fn retire_initial(&self) -> RetiredInitial {
         // SAFETY: the handle keeps the cell.

@@ -31,9 +31,16 @@ impl Draft<'_> {
     /// Writes an entry's slot, which the base has as `old`; `false` if that would change nothing (C3).
     #[inline(always)]
     pub(super) fn write(&mut self, entry: &Entry, old: Slot, word: Word) -> bool {
-        if entry.keeps(old, word) {
-            return false;
+        let changes = !entry.keeps(old, word);
+        if changes {
+            self.put(entry, old, word);
         }
+        changes
+    }
+
+    /// The same, whatever the base has.
+    #[inline(always)]
+    pub(super) fn put(&mut self, entry: &Entry, old: Slot, word: Word) {
         let version = self.version;
         if old.stamp <= entry.born {
             let cell = entry.before.cell.as_ref().expect("unwritten in the base, so in the snapshot");
@@ -45,7 +52,6 @@ impl Draft<'_> {
         self.begin();
         // SAFETY: I2: the draft is private, the base pinned.
         unsafe { set(self.root, entry.slot, Slot { stamp: version, word }, self.pool, self.limbo) };
-        true
     }
 }
 

@@ -222,6 +222,9 @@ pub(super) unsafe fn clean_up(store: &Store, member: &Member, always: bool) {
         let newest = (*member.pin(store.newest())).version;
         vacuum::retire_freed(member.own(), member.limbo(), newest);
         member.unpin_busy();
+        if always {
+            vacuum::adopt_ownerless(store, member);
+        }
         if always || vacuum::due(member.own(), member.limbo()) {
             vacuum::vacuum(store, member);
         } else {

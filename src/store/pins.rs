@@ -71,6 +71,20 @@ pub(super) fn acquire(word: &AtomicU64, seen: u64, newest: &AtomicPtr<Root>) -> 
     (root, before)
 }
 
+/// Makes the exact pin of a root keep everything newer as well, from now on; until [`narrow`]. The root must be the newest one after this,
+/// or what was retired before stays out of reach.
+pub(super) fn widen(word: &AtomicU64, version: u64) {
+    // ORDERING: SeqCst: as the marker in `acquire`, before the caller's look at the newest root.
+    word.swap(acquiring(version), Ordering::SeqCst);
+    model_fence();
+}
+
+/// Makes it exact again.
+pub(super) fn narrow(word: &AtomicU64, version: u64) {
+    // ORDERING: Release: as in `release`.
+    word.store(exact(version), Ordering::Release);
+}
+
 /// Ends a pin.
 #[inline(always)]
 pub(super) fn release(word: &AtomicU64) {

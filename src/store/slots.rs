@@ -78,6 +78,10 @@ impl FreeSlots {
 /// # Safety
 /// I9: the caller owns `member`, whose first word is not idle and whose second word is unused.
 pub(super) unsafe fn prune(store: &Store, member: &Member) {
+    if store.board.any() {
+        // An announced commit is not to wait for a swap that does not take it along (C5).
+        return;
+    }
     let Some(leaves) = store.spare_slots.try_lock().map(|mut spare| spare.take_whole()) else { return };
     if leaves.is_empty() {
         return;
@@ -87,7 +91,7 @@ pub(super) unsafe fn prune(store: &Store, member: &Member) {
     unsafe {
         let base = member.pin_base(store.newest());
         if store.board.any() {
-            // An announced commit is not to wait for a swap that does not take it along (C5).
+            // Again, after the load of the base.
             pins::release(&member.words[1]);
             return put_back(store, member, leaves);
         }

@@ -322,6 +322,19 @@ fn adopt_idle(pins: &mut Pins, limbo: &mut Limbo) {
     }
 }
 
+/// Takes over what threads that are gone have left. For a thread that goes: it may be the last to see to it.
+///
+/// # Safety
+/// I9: the caller owns `member`, whose first word is not idle.
+pub(super) unsafe fn adopt_ownerless(store: &Store, member: &Member) {
+    for other in store.members().filter(|other| !other.has_owner() && other.offers_backlog()) {
+        if let Some(backlog) = other.adopt() {
+            // SAFETY: I9: the caller's promise.
+            unsafe { member.limbo() }.absorb(*backlog);
+        }
+    }
+}
+
 /// Groups whose pin has moved are looked at again.
 fn recheck_groups(limbo: &mut Limbo, pins: &Pins) {
     let recent = &mut limbo.recent;

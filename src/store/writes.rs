@@ -35,9 +35,9 @@ impl OfSlot for Entry {
 }
 
 impl Entry {
-    /// Whether its end may run user code.
+    /// Whether its end, without its handle's, may run user code.
     pub(super) fn has_values(&self, published: bool) -> bool {
-        self.before.cell.is_some() || self.state.is_merge() || (!published && !self.state.is_inline())
+        self.state.is_merge() || (!published && !self.state.is_inline())
     }
 
     /// Ends it: what needs dropping goes to `trash`. The box of a `published` write is the tree's now.
@@ -159,6 +159,8 @@ pub(super) struct WriteSet {
     undone_thens: Vec<Then>,
     lent: Arena,
     pub(super) thens: Vec<Then>,
+    /// Handles of entries that were announced (C8).
+    pub(super) handles: Vec<CellRef>,
     /// Something was put in since `clear`.
     used: bool,
     /// Some values are boxed: theirs to drop, unless they were published.
@@ -344,6 +346,7 @@ impl WriteSet {
         for entry in self.entries.drain(..) {
             entry.discard(published, trash);
         }
+        trash.extend(self.handles.drain(..).map(Garbage::Handle));
         for state in self.graveyard.drain(..) {
             trash.extend(state.boxed().map(Garbage::Value));
             if state.is_merge() {
