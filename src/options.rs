@@ -94,8 +94,9 @@ impl TxOptions {
     }
 
     /// How many root swaps a commit may lose before it is announced, so that whoever builds the next root takes it along (§4.2); 3
-    /// unless set. An announced commit is decided by the second commit that follows, at the latest. 0 announces every commit at once,
-    /// `u32::MAX` none.
+    /// unless set. An announced commit is decided by the second commit that follows, at the latest. 0 announces at once,
+    /// `u32::MAX` never. Never announced, but given a turn after a long row of lost swaps, is a commit with `merge_then`, with a merge of a boxed
+    /// variable that was never written, or with more than a thousand reads and writes.
     ///
     /// Coalescing bounds a commit's time; as long as few swaps are lost, throughput is better without.
     pub fn coalesce_after(mut self, lost_swaps: u32) -> Self {

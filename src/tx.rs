@@ -125,8 +125,8 @@ impl Tx<'_> {
     /// Applies `f` to the newest value when the transaction commits (commute, §4.5): two merges of one variable never conflict.
     ///
     /// `f` may run several times, on values that are not published in the end, on any thread, in the middle of any commit of the space
-    /// (§4.2, §4.3); only the published result counts. So it must not wait for anything (a lock, another transaction) nor run long: every commit
-    /// may be waiting for it. Several merges of one variable are applied in order. Reading the variable afterwards in the same
+    /// (§4.2, §4.3); only the published result counts. So it must not wait for anything nor run long, since every commit may be waiting for it, nor
+    /// take a lock that anybody holds around a transaction. What it has captured may be dropped some commits after its own. Several merges of one variable are applied in order. Reading the variable afterwards in the same
     /// transaction makes it an ordinary read and write; after an own write, `f` is applied at once.
     ///
     /// # Panics

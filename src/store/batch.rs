@@ -79,6 +79,12 @@ impl Plan {
         self.found.iter().any(|member| unsafe { member.as_ref().content.as_ref() }.functions)
     }
 
+    /// The oldest version of a member's snapshot.
+    fn oldest(&self) -> Option<u64> {
+        // SAFETY: C8: undecided in the base, which is pinned.
+        self.found.iter().map(|member| unsafe { member.as_ref() }.version).min()
+    }
+
     /// Writes it all into a draft, and notes which slots that changes.
     #[cold]
     pub(super) fn write_to(&self, draft: &mut Draft<'_>, changed: &mut Vec<u32>) {
@@ -89,11 +95,9 @@ impl Plan {
             draft.put(entry, slot_at(draft.base, write.slot), write.word);
             changed.push(write.slot);
         }
-        // SAFETY: C8: decided by this draft, if at all.
-        let oldest = self.rulings.iter().map(|ruling| unsafe { ruling.member.as_ref() }.version).min();
+        let born = self.oldest().unwrap_or(draft.version - 1);
         for value in &self.superseded {
             // Never in a root; but other helpers may be looking at it, as long as at its announcement (C8).
-            let born = oldest.unwrap_or(draft.version - 1);
             draft.limbo.push(Retired::new(born, draft.version, What::Value(value.as_ptr())));
         }
         if !self.rulings.is_empty() {
@@ -229,11 +233,10 @@ impl Workspace<'_> {
         // SAFETY: I3: as above.
         let version = unsafe { self.base_version() };
         let word = &self.seat.member.words[self.base_word];
-        // A merge function gets a value that an earlier member writes. If another root publishes that, it is the tree's, and may be retired
-        // with versions that the base's pin does not keep.
         let widened = plan.has_functions();
         if widened {
-            pins::widen(word, version);
+            // C8: a member's function may get a value that another root publishes and retires meanwhile, or that of a variable without handles.
+            pins::widen(word, plan.oldest().unwrap_or(version));
             if !self.base_is_newest() {
                 pins::narrow(word, version);
                 self.give_plan(plan, false);

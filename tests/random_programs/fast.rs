@@ -1,14 +1,50 @@
 //! The fast engine under the programs.
 
-use tvar::{Abort, Diff, Snapshot, Space, Stop, TVar, Tx};
+use std::thread;
+
+use tvar::hooks::{self, HookGuard, Point};
+use tvar::{Abort, Diff, Snapshot, Space, Stop, TVar, TryError, Tx, TxOptions};
 
 use crate::engine::{Datum, Engine};
 
-pub(crate) struct Fast;
+/// The engine, with commits that go one of these ways.
+pub(crate) struct Fast<const WAY: u8>;
 
-impl Engine for Fast {
-    const NAME: &'static str = "the fast engine";
-    const RECLAIMS_AT_ONCE: bool = true;
+/// Nobody is in the way.
+pub(crate) const PLAIN: u8 = 0;
+/// Every commit is announced, and decided by its own thread (§4.2).
+pub(crate) const ANNOUNCED: u8 = 1;
+/// Every commit is announced, and decided by a commit of another thread.
+pub(crate) const HELPED: u8 = 2;
+
+impl<const WAY: u8> Fast<WAY> {
+    /// Not for `PLAIN`, which takes the plain functions.
+    fn options(space: &Space) -> TxOptions {
+        TxOptions::new().space(space).coalesce_after(0)
+    }
+
+    /// Has another thread commit at once whatever this thread announces.
+    fn help(space: &Space) -> Option<HookGuard> {
+        let space = space.clone();
+        (WAY == HELPED).then(|| {
+            hooks::on_this_thread(move |point| {
+                if point == Point::Announced {
+                    let space = space.clone();
+                    thread::spawn(move || TVar::new_in(&space, 0).store(1)).join().expect("the helper commits");
+                }
+            })
+        })
+    }
+}
+
+impl<const WAY: u8> Engine for Fast<WAY> {
+    const NAME: &'static str = match WAY {
+        PLAIN => "the fast engine",
+        ANNOUNCED => "the fast engine, announcing",
+        _ => "the fast engine, announcing, with help",
+    };
+    // A helper drops what it has replaced at its own next commit.
+    const RECLAIMS_AT_ONCE: bool = WAY != HELPED;
 
     type Space = Space;
     type Var<T: Datum> = TVar<T>;
@@ -31,11 +67,24 @@ impl Engine for Fast {
     }
 
     fn store<T: Datum>(var: &TVar<T>, value: T) {
-        var.store(value);
+        if WAY == PLAIN {
+            return var.store(value);
+        }
+        let mut value = Some(value);
+        Self::atomically(&var.space(), |tx| {
+            tx.write(var, value.take().expect("runs once"));
+            Ok(())
+        });
     }
 
-    fn update<T: Datum>(var: &TVar<T>, f: impl FnMut(&T) -> T) {
-        var.update(f);
+    fn update<T: Datum>(var: &TVar<T>, mut f: impl FnMut(&T) -> T) {
+        if WAY == PLAIN {
+            return var.update(f);
+        }
+        Self::atomically(&var.space(), |tx| {
+            tx.modify(var, &mut f);
+            Ok(())
+        });
     }
 
     fn snapshot(space: &Space) -> Snapshot {
@@ -55,11 +104,22 @@ impl Engine for Fast {
     }
 
     fn atomically<R>(space: &Space, f: impl FnMut(&Tx<'_>) -> Result<R, Stop>) -> R {
-        space.atomically(f)
+        if WAY == PLAIN {
+            return space.atomically(f);
+        }
+        let _help = Self::help(space);
+        Self::options(space).run(f).expect("no limits were set")
     }
 
     fn try_atomically<R>(space: &Space, f: impl FnMut(&Tx<'_>) -> Result<R, Abort<i64>>) -> Result<R, i64> {
-        space.try_atomically(f)
+        if WAY == PLAIN {
+            return space.try_atomically(f);
+        }
+        let _help = Self::help(space);
+        Self::options(space).try_run(f).map_err(|error| match error {
+            TryError::Aborted(code) => code,
+            TryError::Failed(error) => panic!("no limits were set: {error}"),
+        })
     }
 
     fn read<T: Datum, R>(tx: &Tx<'_>, var: &TVar<T>, show: impl FnOnce(&T) -> R) -> R {
