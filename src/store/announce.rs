@@ -9,6 +9,7 @@ use super::node::Root;
 use super::reclaim::Garbage;
 use super::writes::{Entry, WriteSet};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, model_fence};
+use crate::sync::probe::Probe;
 use crate::sync::thread;
 use crossbeam_utils::CachePadded;
 use std::any::Any;
@@ -77,6 +78,7 @@ impl Word {
 /// What a commit announces; it does not change while it is announced. Owned by the announcer, who retires it once there is a verdict.
 #[derive(Default)]
 pub(super) struct Content {
+    pub(super) probe: Probe,
     /// Slots that must not have been written since the snapshot.
     pub(super) watched: Vec<u32>,
     /// Their handles are borrowed: they count for nothing, but the variables' cells stay as long as `claims`.
@@ -140,6 +142,7 @@ impl Content {
 
 /// An announced commit as the board and the batches know it.
 pub(super) struct Announcement {
+    pub(super) probe: Probe,
     verdict: AtomicU64,
     /// Its place on the board.
     cell: usize,
@@ -151,10 +154,14 @@ pub(super) struct Announcement {
 
 impl Announcement {
     pub(super) fn new(version: u64, content: NonNull<Content>) -> Box<Announcement> {
-        Box::new(Announcement { verdict: AtomicU64::new(Word::UNDECIDED.0), cell: 0, version, content })
+        let verdict = AtomicU64::new(Word::UNDECIDED.0);
+        let announcement = Box::new(Announcement { probe: Probe::new(), verdict, cell: 0, version, content });
+        announcement.probe.write(true);
+        announcement
     }
 
     fn word(&self) -> Word {
+        self.probe.read();
         // ORDERING: Acquire: the swap that decided comes before whatever its owner does next; partner: `Board::settle`.
         Word(self.verdict.load(Ordering::Acquire))
     }
@@ -190,6 +197,7 @@ pub(super) struct Ruling {
 
 /// The announced commits that one root decided, in the order in which they take effect.
 pub(super) struct Batch {
+    pub(super) probe: Probe,
     pub(super) rulings: Vec<Ruling>,
 }
 
@@ -220,10 +228,14 @@ impl Board {
         // first, so that it is never lower than what is linked.
         self.count.fetch_add(1, Ordering::SeqCst);
         // Fibonacci hashing: the high bits are the well-mixed ones.
-        let first = ((thread::token() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize;
+        let token = if cfg!(tvar_loom) { 0 } else { thread::token() as u64 };
+        let first = (token.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize;
         for cell in (0..CELLS).map(|i| first.wrapping_add(i) % CELLS) {
             // SAFETY: private until the exchange succeeds.
-            unsafe { (*announcement).cell = cell };
+            unsafe {
+                (*announcement).probe.touch();
+                (*announcement).cell = cell;
+            }
             let null = ptr::null_mut();
             // ORDERING: SeqCst: as above, and Release of the content; Relaxed on failure: another cell is tried.
             if self.cells[cell].compare_exchange(null, announcement, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
@@ -266,6 +278,7 @@ impl Board {
     pub(super) unsafe fn settle(&self, ruling: &Ruling) {
         // SAFETY: C8: the caller's promise.
         let announcement = unsafe { ruling.member.as_ref() };
+        announcement.probe.read();
         // ORDERING: Release: the swap comes before the owner's return; partner: `word`. Relaxed on failure: the word is final, and whoever
         // loads a root that is built after this sees that.
         let _ = announcement.verdict.compare_exchange(
@@ -294,6 +307,7 @@ impl Board {
     pub(super) unsafe fn finish(&self, root: &Root) {
         // SAFETY: C8: the batch is retired with its root.
         let Some(batch) = (unsafe { root.batch.as_ref() }) else { return };
+        batch.probe.read();
         for ruling in &batch.rulings {
             // SAFETY: the caller's promise.
             unsafe { self.settle(ruling) };

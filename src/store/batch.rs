@@ -16,6 +16,7 @@ use super::reclaim::Garbage;
 use super::value::{Header, Word};
 use super::workspace::{Workspace, slot_at};
 use super::writes::Entry;
+use crate::sync::probe::Probe;
 use crate::sync::steps::{Point, pass};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -102,7 +103,8 @@ impl Plan {
         }
         if !self.rulings.is_empty() {
             draft.begin();
-            let batch = Box::new(Batch { rulings: self.rulings.clone() });
+            let batch = Box::new(Batch { probe: Probe::new(), rulings: self.rulings.clone() });
+            batch.probe.write(true);
             // SAFETY: I2: the draft is private.
             unsafe { (*draft.root).batch = Box::into_raw(batch) };
         }
@@ -202,6 +204,7 @@ impl Workspace<'_> {
             // From this version on nobody takes up what has been decided (C7).
             (self.base, self.base_word) = (member.pin_base(store.newest()), 1);
             let decided = self.base_version();
+            (*content).probe.read();
             let changed = &mut member.scratch().build.changed;
             changed.clear();
             changed.extend((*content).entries.iter().map(OfSlot::slot));
@@ -312,6 +315,7 @@ impl Workspace<'_> {
         };
         // SAFETY: C8: undecided in the base, which is pinned.
         let content = unsafe { member.content.as_ref() };
+        content.probe.read();
         if let Some(&slot) = content.watched.iter().find(is_stale) {
             return VerdictWord::conflict(slot);
         }

@@ -136,7 +136,9 @@ impl Pool {
 
     /// An empty content for an announcement.
     pub(super) fn content(&mut self) -> *mut Content {
-        Box::into_raw(self.contents.pop().unwrap_or_default())
+        let content = self.contents.pop().unwrap_or_default();
+        content.probe.write(true);
+        Box::into_raw(content)
     }
 
     /// Takes one back; what it held ends in `garbage`, but for the boxes of `published` writes.
@@ -147,6 +149,7 @@ impl Pool {
     pub(super) unsafe fn put_content(&mut self, content: *mut Content, published: bool, garbage: &mut Vec<Garbage>) {
         // SAFETY: the caller's promise.
         let mut content = unsafe { Box::from_raw(content) };
+        content.probe.write(false);
         content.clear(published, garbage);
         if self.contents.len() < KEEP_CONTENTS {
             self.contents.push(content);

@@ -369,9 +369,15 @@ impl Free<'_> {
             What::Initial(retired) => self.garbage.push(Garbage::Initial(retired)),
             What::Slot { slot, boxed } => self.slots.push((slot, birth, boxed)),
             // SAFETY: C8, I4: as above; it came out of a box when it was linked.
-            What::Announcement(announcement) => drop(unsafe { Box::from_raw(announcement) }),
+            What::Announcement(announcement) => unsafe {
+                (*announcement).probe.write(false);
+                drop(Box::from_raw(announcement));
+            },
             // SAFETY: C8, I4: as above; it came out of a box when its root was built.
-            What::Batch(batch) => drop(unsafe { Box::from_raw(batch) }),
+            What::Batch(batch) => unsafe {
+                (*batch).probe.write(false);
+                drop(Box::from_raw(batch));
+            },
             // SAFETY: C8, I4: as above.
             What::Content { content, published, .. } => unsafe {
                 self.pool.put_content(content, published, self.garbage)
