@@ -90,7 +90,7 @@ fn decided(beside: [Who; 2], overwriting: bool, call: fn(&Tx<'_>, &TVar<i64>)) {
                 ended(Third);
             }
         };
-        beside.map(go_on);
+        beside.into_iter().for_each(&go_on);
         let late = |who| !beside.contains(&who);
         // Whoever goes on now finds what the two have left.
         let handle = if late(Announcer) {
