@@ -85,6 +85,8 @@ pub(crate) fn try_atomically_in<R, E>(
     let call = Call { store: &space.store, shared: &space.shared, options: const { &Options::PLAIN }, site };
     run(&call, |attempt| f(&Tx { attempt })).map_err(|failure| match failure {
         Failure::Aborted(error) => error,
-        Failure::TimedOut(_) | Failure::TooManyAttempts(_) => unreachable!("a plain call has no limits"),
+        Failure::TimedOut(_) | Failure::TooManyAttempts(_) | Failure::Deadlock(_) => {
+            unreachable!("a plain call has no limits")
+        }
     })
 }

@@ -1,6 +1,7 @@
 //! Errors of transactions with options.
 
 use crate::attempt::{Failure, Label, Loss};
+use crate::lock::name_of;
 use crate::store::Store;
 use std::fmt;
 
@@ -42,9 +43,26 @@ pub enum TxError {
         /// The variable of the last conflict: its name, or its number.
         lost_to: Option<String>,
     },
+    /// The transaction has given way in a deadlock, and was told to fail then ([`fail_on_deadlock`](crate::TxOptions::fail_on_deadlock)).
+    #[non_exhaustive]
+    Deadlock {
+        /// The transaction's label.
+        label: Option<Label>,
+        /// How often the closure ran.
+        attempts: u64,
+        /// Who waits for which variable; the next one holds it, or stands before it in the line, and the first one comes after the last.
+        cycle: Vec<String>,
+    },
 }
 
 impl TxError {
+    pub(crate) fn deadlock(loss: Loss, label: Option<&Label>, store: &Store) -> TxError {
+        let waits = loss.cycle.into_iter().map(|(number, label, slot)| {
+            format!("{} waits for `{}`", name_of(label.as_deref(), number), store.describe(slot))
+        });
+        TxError::Deadlock { label: label.cloned(), attempts: loss.attempts, cycle: waits.collect() }
+    }
+
     pub(crate) fn timed_out(loss: Loss, label: Option<&Label>, store: &Store) -> TxError {
         let lost_to = loss.lost_to.map(|slot| store.describe(slot));
         TxError::TimedOut { label: label.cloned(), attempts: loss.attempts, waits: loss.waits, lost_to }
@@ -58,14 +76,18 @@ impl TxError {
     /// How often the closure ran (after a timeout), or how many attempts were lost.
     pub fn attempts(&self) -> u64 {
         match self {
-            TxError::TimedOut { attempts, .. } | TxError::TooManyAttempts { attempts, .. } => *attempts,
+            TxError::TimedOut { attempts, .. }
+            | TxError::TooManyAttempts { attempts, .. }
+            | TxError::Deadlock { attempts, .. } => *attempts,
         }
     }
 
     /// The transaction's label.
     pub fn label(&self) -> Option<&str> {
         match self {
-            TxError::TimedOut { label, .. } | TxError::TooManyAttempts { label, .. } => label.as_deref(),
+            TxError::TimedOut { label, .. }
+            | TxError::TooManyAttempts { label, .. }
+            | TxError::Deadlock { label, .. } => label.as_deref(),
         }
     }
 
@@ -73,12 +95,18 @@ impl TxError {
     pub fn lost_to(&self) -> Option<&str> {
         match self {
             TxError::TimedOut { lost_to, .. } | TxError::TooManyAttempts { lost_to, .. } => lost_to.as_deref(),
+            TxError::Deadlock { .. } => None,
         }
     }
 
     /// Whether the timeout has passed.
     pub fn is_timeout(&self) -> bool {
         matches!(self, TxError::TimedOut { .. })
+    }
+
+    /// Whether it was a deadlock.
+    pub fn is_deadlock(&self) -> bool {
+        matches!(self, TxError::Deadlock { .. })
     }
 }
 
@@ -93,6 +121,9 @@ impl fmt::Display for TxError {
                 write!(f, "timed out after {attempts} attempt(s) and {waits} wait(s)")?;
             }
             TxError::TooManyAttempts { attempts, .. } => write!(f, "lost {attempts} attempt(s) to other commits")?,
+            TxError::Deadlock { attempts, cycle, .. } => {
+                write!(f, "gave way in a deadlock, in attempt {attempts}: {}", cycle.join(", "))?;
+            }
         }
         match self.lost_to() {
             Some(variable) => write!(f, ", the last conflict on `{variable}`"),
@@ -129,6 +160,7 @@ impl<E> TryError<E> {
             Failure::Aborted(error) => TryError::Aborted(error),
             Failure::TimedOut(loss) => TryError::Failed(TxError::timed_out(loss, label, store)),
             Failure::TooManyAttempts(loss) => TryError::Failed(TxError::too_many_attempts(loss, label, store)),
+            Failure::Deadlock(loss) => TryError::Failed(TxError::deadlock(loss, label, store)),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What the models in `loom-tests` need to reach; exists under `cfg(tvar_loom)` alone.
 
 use crate::space::Space;
+use crate::sync::latch::Latch;
 use crate::tvar::TVar;
-use crate::wait::Latch;
 
 /// A space whose waiting lists were made by the calling thread.
 pub fn space() -> Space {

@@ -56,7 +56,7 @@ impl TxOptions {
         self
     }
 
-    /// A limit for the whole call: waiting, turns of others and re-runs alike (§3.5). A commit that is under way is not cut off,
+    /// A limit for the whole call: waiting, turns of others and re-runs alike (§3.5). A commit that is under way is not cut off (but its wait in line for a lock is),
     /// and the closure runs at least once.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.options.timeout = Some(limit);
@@ -101,6 +101,23 @@ impl TxOptions {
     /// Coalescing bounds a commit's time; as long as few swaps are lost, throughput is better without.
     pub fn coalesce_after(mut self, lost_swaps: u32) -> Self {
         self.options.coalesce_after = lost_swaps;
+        self
+    }
+
+    /// Locks every variable by itself (§5.2): shared before a read, exclusive before a write. For transactions that would lose again and
+    /// again otherwise, since they are long and what they touch is hot.
+    ///
+    /// A read still cannot fail: if a lock shows that something read before is stale, or ends in a deadlock or behind the deadline, the closure
+    /// goes on with its snapshot, to no effect, and runs again (or the call fails) when it returns. In a deadlock it has let go of all its locks by
+    /// then, also of those from [`Tx::lock`].
+    pub fn pessimistic(mut self) -> Self {
+        self.options.pessimistic = true;
+        self
+    }
+
+    /// Fails with [`TxError::Deadlock`] when the transaction has to give way in a deadlock (§5.4). Otherwise it runs again by itself.
+    pub fn fail_on_deadlock(mut self) -> Self {
+        self.options.fail_on_deadlock = true;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use crate::attempt::{Abort, Stm};
 use crate::commit::Shared;
+use crate::lock::LockInfo;
 use crate::options::TxOptions;
 use crate::snapshot::Snapshot;
 use crate::stats::Stats;
@@ -116,6 +117,24 @@ impl Space {
     /// What the space has counted so far (§7.2).
     pub fn stats(&self) -> Stats {
         Stats::of(&self.store)
+    }
+
+    /// Who holds which lock, and who waits for it, in the order of the line (§5.6). O(locks); who wants to lock
+    /// something waits for the listing, commits do not.
+    ///
+    /// ```
+    /// use tvar::{LockMode, Space, TVar};
+    /// let space = Space::new();
+    /// let seat = TVar::named_in(&space, "seat 12", false);
+    /// let listed = space.atomically(|tx| {
+    ///     tx.lock(&seat, LockMode::Exclusive)?;
+    ///     Ok(space.locks())
+    /// });
+    /// assert_eq!(listed[0].to_string(), "seat 12: held by transaction #1 (exclusive)");
+    /// assert!(space.locks().is_empty());
+    /// ```
+    pub fn locks(&self) -> Vec<LockInfo> {
+        self.shared.locks.list(|place| self.store.describe(place))
     }
 
     /// Whether two handles are of the same space.

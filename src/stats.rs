@@ -40,6 +40,10 @@ pub struct Stats {
     pub announced: u64,
     /// Root swaps that decided announced commits, whatever the verdict.
     pub batches: u64,
+    /// Times that a transaction, or a commit, waited for a lock (§5).
+    pub lock_waits: u64,
+    /// Deadlocks that ended with a transaction giving way, or being refused.
+    pub deadlocks: u64,
 }
 
 impl Stats {
@@ -57,28 +61,32 @@ impl Stats {
             escalations: of(Count::Escalations),
             announced: of(Count::Announced),
             batches: of(Count::Batches),
+            lock_waits: of(Count::LockWaits),
+            deadlocks: of(Count::Deadlocks),
         }
     }
 }
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Stats {
-            commits,
-            read_only,
-            conflicts,
-            lost_swaps,
-            reruns,
-            parked,
-            wakeups,
-            escalations,
-            announced,
-            batches,
-        } = self;
-        write!(
-            f,
-            "{commits} commits, {read_only} read-only, {conflicts} conflicts, {lost_swaps} lost swaps, {reruns} re-runs, \
-             {parked} sleeps, {wakeups} wake-ups, {escalations} escalations, {announced} announced in {batches} batches"
-        )
+        let parts = [
+            (self.commits, "commits"),
+            (self.read_only, "read-only"),
+            (self.conflicts, "conflicts"),
+            (self.lost_swaps, "lost swaps"),
+            (self.reruns, "re-runs"),
+            (self.parked, "sleeps"),
+            (self.wakeups, "wake-ups"),
+            (self.escalations, "escalations"),
+            (self.announced, "announced"),
+            (self.batches, "batches"),
+            (self.lock_waits, "lock waits"),
+            (self.deadlocks, "deadlocks"),
+        ];
+        for (at, (count, what)) in parts.into_iter().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(f, "{comma}{count} {what}")?;
+        }
+        Ok(())
     }
 }

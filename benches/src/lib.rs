@@ -12,6 +12,7 @@ pub mod lap;
 pub mod large;
 pub mod latency;
 pub mod load;
+pub mod locks;
 pub mod machine;
 pub mod memory;
 mod picks;

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Memory(options) => others::memory(&options),
         Command::Large(options) => others::large(&options),
         Command::Latency(options) => others::latency(&options),
+        Command::Locks(options) => others::locks(&options),
     };
     result.unwrap_or_else(|message| {
         eprintln!("error: {message}");

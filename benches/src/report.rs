@@ -37,6 +37,9 @@ pub struct Report {
     /// How long single transactions take.
     #[serde(default)]
     pub latency: Vec<Section>,
+    /// Pessimistic locks.
+    #[serde(default)]
+    pub locks: Vec<Section>,
     /// What went wrong: a library lost or invented something, or a part of the run failed.
     #[serde(default)]
     pub wrong: Vec<String>,
@@ -133,6 +136,11 @@ impl Mark {
 }
 
 impl Report {
+    /// All tables beside the comparison.
+    pub fn sections(&self) -> impl Iterator<Item = &Section> {
+        [&self.memory, &self.large, &self.latency, &self.locks].into_iter().flatten()
+    }
+
     /// The row of a workload, a number of threads and an engine.
     pub fn row(&self, workload: &str, threads: usize, engine: EngineName) -> Option<&Row> {
         find(&self.rows, workload, threads, engine)

@@ -2,7 +2,10 @@
 
 use super::clock::Start;
 use super::control::{Abort, Reason, Recorded, Stm, Stop, StopKind};
+use super::locks::Patience;
 use super::rare::Lazy;
+use super::run::Call;
+use crate::lock::LockMode;
 use crate::store::{Outbox, Own, Store, Var, Workspace, clear_died};
 use crate::sync::Arc;
 use crate::sync::plain;
@@ -20,18 +23,23 @@ pub(crate) struct Attempt<'s> {
     id: Cell<u64>,
     pub(super) start: Start,
     pub(super) rare: Lazy,
+    pub(super) call: &'s Call<'s>,
+    /// Every access locks (§5.2).
+    pessimistic: bool,
 }
 
 impl<'s> Attempt<'s> {
     /// The first attempt of a call, on the newest snapshot.
     #[inline(always)]
-    pub(super) fn begin(store: &'s Arc<Store>, start: Start) -> Self {
+    pub(super) fn begin(call: &'s Call<'s>, start: Start) -> Self {
         Attempt {
-            ws: Workspace::begin(store),
+            ws: Workspace::begin(call.store),
             recorded: Cell::new(None),
             id: Cell::new(0),
             start,
             rare: Lazy::default(),
+            call,
+            pessimistic: call.options.pessimistic,
         }
     }
 
@@ -48,13 +56,18 @@ impl<'s> Attempt<'s> {
         self.ws.begin_again();
     }
 
+    /// The deadline of the whole call.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.call.options.timeout.and_then(|limit| after(self.start.get(), limit))
+    }
+
     /// Which run of the closure this is.
     pub(crate) fn number(&self) -> u64 {
         1 + self.if_rare(|rare| rare.reruns)
     }
 
     #[inline(always)]
-    fn check_space<T>(&self, var: &Var<T>) {
+    pub(super) fn check_space<T>(&self, var: &Var<T>) {
         if !self.ws.is_home_of(var) {
             foreign_space(var.name(), var.slot(), var.home(), self.ws.store());
         }
@@ -63,6 +76,9 @@ impl<'s> Attempt<'s> {
     #[inline(always)]
     pub(crate) fn read<'a, T: Send + Sync + 'static>(&'a self, var: &'a Var<T>) -> &'a T {
         self.check_space(var);
+        if self.pessimistic {
+            self.lock_access(var, LockMode::Shared);
+        }
         if self.ws.has_own(var.slot()) {
             return self.read_own(var);
         }
@@ -92,12 +108,18 @@ impl<'s> Attempt<'s> {
     #[inline]
     pub(crate) fn write<T: Send + Sync + 'static>(&self, var: &Var<T>, value: T) {
         self.check_space(var);
+        if self.pessimistic {
+            self.lock_access(var, LockMode::Exclusive);
+        }
         self.ws.write(var, value);
     }
 
     #[inline]
     pub(crate) fn modify<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl FnOnce(&T) -> T) {
         self.check_space(var);
+        if self.pessimistic {
+            self.lock_access(var, LockMode::Exclusive);
+        }
         if !self.ws.has_own(var.slot()) {
             self.ws.log_read(var.slot());
             pass(Point::Read);
@@ -109,13 +131,27 @@ impl<'s> Attempt<'s> {
         self.ws.modify_own(var, f);
     }
 
+    /// A lock that the options ask for. If it leads to a stop, that is recorded, and the closure goes on with its snapshot, to no
+    /// effect (A3).
+    #[cold]
+    #[inline(never)]
+    fn lock_access<T>(&self, var: &Var<T>, mode: LockMode) {
+        let _ = self.lock(var, mode, Patience::Until(None));
+    }
+
     pub(crate) fn replace<'a, T: Send + Sync + 'static>(&'a self, var: &'a Var<T>, value: T) -> &'a T {
+        if self.pessimistic {
+            self.lock_access(var, LockMode::Exclusive);
+        }
         let old = self.read(var);
         self.ws.write(var, value);
         old
     }
 
     pub(crate) fn write_if_changed<T: PartialEq + Send + Sync + 'static>(&self, var: &Var<T>, value: T) -> bool {
+        if self.pessimistic {
+            self.lock_access(var, LockMode::Exclusive);
+        }
         let changed = *self.read(var) != value;
         if changed {
             self.ws.write(var, value);
@@ -125,12 +161,18 @@ impl<'s> Attempt<'s> {
 
     pub(crate) fn ensure<T: Send + Sync + 'static>(&self, var: &Var<T>) {
         self.check_space(var);
+        if self.pessimistic {
+            self.lock_access(var, LockMode::Shared);
+        }
         self.ws.log_read(var.slot());
         self.rare().ensured.push(var.slot());
     }
 
     pub(crate) fn merge<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl Fn(&T) -> T + Send + Sync + 'static) {
         self.check_space(var);
+        if self.pessimistic {
+            self.lock_access(var, LockMode::Exclusive);
+        }
         if self.ws.has_own(var.slot()) && !self.ws.has_merges(var.slot()) {
             // The attempt's own value is known: nothing to defer.
             return self.ws.modify_own(var, f);
@@ -158,7 +200,7 @@ impl<'s> Attempt<'s> {
         self.id.get()
     }
 
-    fn stop(&self, kind: StopKind) -> Stop {
+    pub(super) fn stop(&self, kind: StopKind) -> Stop {
         if self.recorded.get().is_none() {
             self.recorded.set(Some(Recorded::Stop(kind)));
         }

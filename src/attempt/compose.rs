@@ -3,6 +3,7 @@
 use super::access::Attempt;
 use super::control::{Abort, Reason, Recorded, Stm, Stop, StopKind};
 use super::hooks::{HookMark, discard};
+use super::locks::LockMark;
 use super::run::swallowed_abort;
 use crate::store::Mark;
 
@@ -92,14 +93,19 @@ struct Part<'a, 's> {
     attempt: &'a Attempt<'s>,
     writes: Mark,
     hooks: HookMark,
+    locks: LockMark,
     /// What had been decided before (and swallowed): it stands.
     recorded: Option<Recorded>,
 }
 
 impl<'a, 's> Part<'a, 's> {
     fn begin(attempt: &'a Attempt<'s>) -> Self {
-        let recorded = attempt.recorded.take();
-        Part { attempt, writes: attempt.ws.mark(), hooks: attempt.mark_hooks(), recorded }
+        let recorded = attempt.recorded.get();
+        if recorded.and_then(Recorded::doom).is_none() {
+            attempt.recorded.set(None);
+        }
+        let (hooks, locks) = (attempt.mark_hooks(), attempt.mark_locks());
+        Part { attempt, writes: attempt.ws.mark(), hooks, locks, recorded }
     }
 
     fn keep(self) {
@@ -116,7 +122,10 @@ impl<'a, 's> Part<'a, 's> {
 impl Drop for Part<'_, '_> {
     fn drop(&mut self) {
         self.attempt.ws.undo(self.writes);
+        self.attempt.undo_locks(self.locks);
         self.attempt.undo_hooks(self.hooks);
-        self.attempt.recorded.set(self.recorded);
+        // What no alternative can make good stands (A3).
+        let doom = self.attempt.recorded.get().filter(|recorded| recorded.doom().is_some());
+        self.attempt.recorded.set(self.recorded.or(doom));
     }
 }

@@ -34,6 +34,12 @@ pub(super) enum StopKind {
     Retry,
     /// Run again at once on a newer snapshot.
     Refresh,
+    /// Something that was read is stale, which a lock has brought to light.
+    Stale,
+    /// The transaction has given way in a deadlock.
+    GaveWay,
+    /// The deadline of the call has passed in the line for a lock.
+    TimedOut,
 }
 
 impl fmt::Debug for Stop {
@@ -91,4 +97,14 @@ pub(super) enum Recorded {
     Stop(StopKind),
     /// Where `abort` was called.
     Abort(&'static Location<'static>),
+}
+
+impl Recorded {
+    /// What no alternative can make good: the attempt goes on to no effect.
+    pub(super) fn doom(self) -> Option<StopKind> {
+        match self {
+            Recorded::Stop(kind @ (StopKind::Stale | StopKind::GaveWay | StopKind::TimedOut)) => Some(kind),
+            _ => None,
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod clock;
 mod compose;
 mod control;
 mod hooks;
+mod locks;
 mod options;
 mod park;
 mod rare;
@@ -14,6 +15,7 @@ mod run;
 
 pub(crate) use access::{Attempt, check_same_space};
 pub use control::{Abort, Stm, Stop};
+pub(crate) use locks::Patience;
 pub(crate) use options::Options;
 pub use options::{Isolation, Label};
 pub(crate) use run::{Call, Failure, Loss, run};

@@ -50,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) backoff: Backoff,
     pub(crate) escalate_after: u64,
     pub(crate) coalesce_after: u32,
+    pub(crate) pessimistic: bool,
+    pub(crate) fail_on_deadlock: bool,
 }
 
 impl Options {
@@ -62,5 +64,7 @@ impl Options {
         backoff: Backoff::USUAL,
         escalate_after: ESCALATE_AFTER,
         coalesce_after: COALESCE_AFTER,
+        pessimistic: false,
+        fail_on_deadlock: false,
     };
 }

@@ -2,9 +2,10 @@
 
 use super::access::Attempt;
 use crate::store::{CallSite, Count, died_in_attempt};
+use crate::sync::latch::Latch;
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::Instant;
-use crate::wait::{Latch, Registry};
+use crate::wait::Registry;
 
 /// How a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

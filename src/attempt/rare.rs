@@ -3,6 +3,7 @@
 
 use super::access::Attempt;
 use super::hooks::Hooks;
+use super::locks::Locks;
 use crate::commit::Pause;
 use crate::sync::time::Instant;
 use std::cell::{OnceCell, RefCell, RefMut};
@@ -11,6 +12,7 @@ use std::cell::{OnceCell, RefCell, RefMut};
 #[derive(Default)]
 pub(super) struct Rare {
     pub(super) hooks: Hooks,
+    pub(super) locks: Locks,
     /// Reads of the attempt promoted by `ensure`; the same as reads unless isolation is by snapshot.
     pub(super) ensured: Vec<u32>,
     /// The earliest deadline among the attempt's alternatives that are waiting.
@@ -29,10 +31,16 @@ pub(super) struct Rare {
 #[derive(Default)]
 pub(super) struct Lazy(OnceCell<Box<RefCell<Rare>>>);
 
+impl Lazy {
+    pub(super) fn get(&self) -> RefMut<'_, Rare> {
+        self.0.get_or_init(Box::default).borrow_mut()
+    }
+}
+
 impl Attempt<'_> {
     /// The rare part. The borrow must end before any code of the user runs.
     pub(super) fn rare(&self) -> RefMut<'_, Rare> {
-        self.rare.0.get_or_init(Box::default).borrow_mut()
+        self.rare.get()
     }
 
     /// What the rare part says, if there is one.

@@ -8,10 +8,11 @@ use super::options::{Isolation, Options};
 use super::park::Parked;
 use super::rare::Rare;
 use crate::commit::{self, Outcome, Rules, Shared, Turn, Undisturbed};
+use crate::lock::Cycle;
 use crate::store::{CallSite, Count, Store, Watch, drop_panic, enter_call, leave_call};
 use crate::sync::Arc;
 use crate::sync::steps::{Point, pass};
-use crate::sync::time::{Instant, after};
+use crate::sync::time::Instant;
 use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::panic::{Location, resume_unwind};
@@ -29,6 +30,7 @@ pub(crate) enum Failure<E> {
     Aborted(E),
     TimedOut(Loss),
     TooManyAttempts(Loss),
+    Deadlock(Loss),
 }
 
 /// A limit of the options that a call ran into.
@@ -40,6 +42,7 @@ struct Limit {
 enum LimitKind {
     Time,
     Attempts,
+    Deadlock,
 }
 
 impl<E> From<Limit> for Failure<E> {
@@ -47,6 +50,7 @@ impl<E> From<Limit> for Failure<E> {
         match kind {
             LimitKind::Time => Failure::TimedOut(loss),
             LimitKind::Attempts => Failure::TooManyAttempts(loss),
+            LimitKind::Deadlock => Failure::Deadlock(loss),
         }
     }
 }
@@ -61,6 +65,8 @@ pub(crate) struct Loss {
     pub(crate) waits: u64,
     /// The variable of the last conflict.
     pub(crate) lost_to: Option<u32>,
+    /// The deadlock in which it gave way.
+    pub(crate) cycle: Cycle,
 }
 
 /// Why an attempt did not commit, if not by an abort.
@@ -68,12 +74,23 @@ enum Lost {
     Commit(Outcome),
     Retry,
     Refresh,
+    /// A lock has brought to light that something is stale.
+    Stale,
+    GaveWay,
+    TimedOut,
+}
+
+/// What becomes of the locks of an attempt that ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Locked {
+    Released,
+    /// They stay for the next attempt (§5.2).
+    Carried,
 }
 
 /// Everything that must end when the call does, however it does.
 struct Session<'s> {
     attempt: Attempt<'s>,
-    call: &'s Call<'s>,
     turn: Option<Turn<'s>>,
     /// An attempt has begun and has not ended.
     open: bool,
@@ -82,38 +99,58 @@ struct Session<'s> {
 impl<'s> Session<'s> {
     /// Ends the attempt without a commit (A2): lets go of snapshot and writes, then runs the rollback hooks. Returns the first
     /// panic among them.
-    fn roll_back(&mut self) -> Option<Box<dyn Any + Send>> {
-        self.end_attempt();
+    fn roll_back(&mut self, locked: Locked) -> Option<Box<dyn Any + Send>> {
+        self.end_attempt(locked);
         self.run_rollback_hooks()
     }
 
     /// The attempt has ended, however it has: the turn ends with it (§4.4), and only then do destructors run, which may run
     /// transactions of their own.
     #[inline(always)]
-    fn end_attempt(&mut self) {
+    fn end_attempt(&mut self, locked: Locked) {
         self.open = false;
         self.attempt.ws.end();
         if self.turn.is_some() {
             self.turn = None;
         }
+        if self.attempt.has_rare() {
+            self.end_locks(locked);
+        }
         self.attempt.ws.dispose();
+    }
+
+    /// Lets go of what the locks of the attempt hold.
+    #[cold]
+    fn end_locks(&mut self, locked: Locked) {
+        let table = &self.attempt.call.shared.locks;
+        let mut rare = self.attempt.rare();
+        match locked {
+            Locked::Released => rare.locks.release(table),
+            Locked::Carried => rare.locks.carry(table),
+        }
+        let snapshots = rare.locks.take_snapshots();
+        drop(rare);
+        self.attempt.ws.end_moved();
+        // What they alone have kept ends with them.
+        drop(snapshots);
     }
 
     fn run_rollback_hooks(&mut self) -> Option<Box<dyn Any + Send>> {
         let hooks = self.attempt.take_hooks(false);
         let mut panic = None;
         if !hooks.is_empty() {
-            // Hooks may run transactions of their own.
+            // Hooks may run transactions of their own, and run outside all locks (§7.1).
+            self.end_locks(Locked::Released);
             leave_call();
             panic = run_all(hooks);
-            enter_call(&self.call.site);
+            enter_call(&self.attempt.call.site);
         }
         self.attempt.ws.dispose_late();
         panic
     }
 
-    fn roll_back_or_unwind(&mut self) {
-        if let Some(payload) = self.roll_back() {
+    fn roll_back_or_unwind(&mut self, locked: Locked) {
+        if let Some(payload) = self.roll_back(locked) {
             resume_unwind(payload);
         }
     }
@@ -121,14 +158,19 @@ impl<'s> Session<'s> {
     /// The attempt has committed: ends it and the call.
     #[inline(always)]
     fn finish(&mut self) {
-        self.end_attempt();
+        self.end_attempt(Locked::Released);
+        self.leave_locks();
         leave_call();
         self.attempt.ws.leave();
     }
+}
 
-    /// The deadline of the whole call.
-    fn deadline(&self) -> Option<Instant> {
-        self.call.options.timeout.and_then(|limit| after(self.attempt.start.get(), limit))
+impl Session<'_> {
+    /// The lock table forgets the call.
+    #[inline(always)]
+    fn leave_locks(&mut self) {
+        let table = &self.attempt.call.shared.locks;
+        self.attempt.if_rare(|rare| rare.locks.leave(table));
     }
 }
 
@@ -141,9 +183,10 @@ impl Drop for Guard<'_, '_> {
         let session = &mut *self.0;
         if session.open {
             // The closure panicked: that panic goes on, one in a hook does not replace it (§2.8).
-            session.roll_back().into_iter().for_each(drop_panic);
+            session.roll_back(Locked::Released).into_iter().for_each(drop_panic);
         }
         session.turn = None;
+        session.leave_locks();
         session.attempt.drop_rare();
         leave_call();
         session.attempt.ws.leave();
@@ -157,9 +200,9 @@ pub(crate) fn run<R, E>(
     mut f: impl FnMut(&Attempt<'_>) -> Result<R, Abort<E>>,
 ) -> Result<R, Failure<E>> {
     enter_call(&call.site);
-    let attempt = Attempt::begin(call.store, Start::now(call.options.timeout.is_some()));
+    let attempt = Attempt::begin(call, Start::now(call.options.timeout.is_some()));
     // Dropped by hand: on the way that most calls take nothing is left to drop.
-    let mut session = ManuallyDrop::new(Session { attempt, call, turn: None, open: true });
+    let mut session = ManuallyDrop::new(Session { attempt, turn: None, open: true });
     let guard = Guard(&mut session);
     pass(Point::Begin);
     // The closure is called in one place, so that it is inlined there; what follows a loss is out of line.
@@ -180,7 +223,7 @@ pub(crate) fn run<R, E>(
             },
             Decision::Again(kind) => kind.into(),
             Decision::Abort(error) => {
-                if let Some(payload) = guard.0.roll_back() {
+                if let Some(payload) = guard.0.roll_back(Locked::Released) {
                     discard(error);
                     resume_unwind(payload);
                 }
@@ -220,12 +263,27 @@ impl<'s> Session<'s> {
                 }
             }
             Lost::Commit(Outcome::Panicked(payload)) => {
-                self.roll_back().into_iter().for_each(drop_panic);
+                self.roll_back(Locked::Released).into_iter().for_each(drop_panic);
                 resume_unwind(payload);
             }
-            Lost::Commit(Outcome::TimedOut) => {
-                self.roll_back_or_unwind();
+            Lost::TimedOut | Lost::Commit(Outcome::TimedOut) => {
+                self.roll_back_or_unwind(Locked::Released);
                 return Err(self.give_up(LimitKind::Time));
+            }
+            Lost::GaveWay | Lost::Commit(Outcome::GaveWay) => {
+                self.roll_back_or_unwind(Locked::Released);
+                self.attempt.ws.count(Count::Deadlocks);
+                if self.attempt.call.options.fail_on_deadlock {
+                    return Err(self.give_up(LimitKind::Deadlock));
+                }
+                if self.attempt.deadline().is_some_and(|deadline| Instant::now() >= deadline) {
+                    return Err(self.give_up(LimitKind::Time));
+                }
+                self.attempt.rare().pause.wait(self.attempt.call.options.backoff);
+            }
+            Lost::Stale => {
+                let slot = self.attempt.rare().lost_to;
+                self.lose(slot)?;
             }
             Lost::Refresh => self.lose(None)?,
             Lost::Commit(Outcome::Conflict(slot)) => self.lose(Some(slot))?,
@@ -240,13 +298,15 @@ impl<'s> Session<'s> {
     }
 
     fn give_up(&mut self, kind: LimitKind) -> Limit {
-        let Rare { lost, waits, lost_to, .. } = *self.attempt.rare();
-        Limit { kind, loss: Loss { lost, attempts: self.attempt.number(), waits, lost_to } }
+        let attempts = self.attempt.number();
+        let mut rare = self.attempt.rare();
+        let cycle = rare.locks.cycle.take().unwrap_or_default();
+        Limit { kind, loss: Loss { lost: rare.lost, attempts, waits: rare.waits, lost_to: rare.lost_to, cycle } }
     }
 
     #[inline(never)]
     fn commit(&mut self) -> Outcome {
-        let (ws, call) = (&mut self.attempt.ws, self.call);
+        let (ws, call) = (&mut self.attempt.ws, self.attempt.call);
         let mut went = Undisturbed::No;
         if self.turn.is_none() && call.options.isolation == Isolation::Serializable && call.options.coalesce_after > 0 {
             went = commit::commit_undisturbed(ws, call.shared);
@@ -263,10 +323,14 @@ impl<'s> Session<'s> {
         // The hooks stay: they must run if this panics.
         let taken = |rare: &mut Rare| (std::mem::take(&mut rare.ensured), std::mem::take(&mut rare.pause));
         let (ensured, mut pause) = self.attempt.if_rare(taken);
-        let (options, deadline) = (self.call.options, self.deadline());
+        let (options, deadline) = (self.attempt.call.options, self.attempt.deadline());
         if lost {
             pause.wait(options.backoff);
         }
+        let call = self.attempt.call;
+        let Attempt { ws, rare, .. } = &mut self.attempt;
+        let rare = &*rare;
+        let mut line = |slot, work, waits: &dyn Fn()| rare.get().locks.stand_in_line(call, slot, work, deadline, waits);
         let rules = Rules {
             watch: match options.isolation {
                 Isolation::Snapshot => Watch::Writes { ensured: &ensured },
@@ -276,17 +340,19 @@ impl<'s> Session<'s> {
             backoff: options.backoff,
             coalesce_after: options.coalesce_after,
             pause: &mut pause,
+            party: super::locks::party_in(&call.shared.locks),
+            line: &mut line,
         };
-        let outcome = commit::commit(&mut self.attempt.ws, self.call.shared, &mut self.turn, u32::from(lost), rules);
+        let outcome = commit::commit(ws, call.shared, &mut self.turn, u32::from(lost), rules);
         self.attempt.if_rare(|rare| (rare.ensured, rare.pause) = (ensured, pause));
         outcome
     }
 
     /// The attempt has lost to another commit: backs off, or takes the turn if it has lost too often (C4).
     fn lose(&mut self, slot: Option<u32>) -> Result<(), Limit> {
-        self.roll_back_or_unwind();
+        self.roll_back_or_unwind(Locked::Carried);
         self.attempt.ws.count(Count::Conflicts);
-        let (options, deadline) = (self.call.options, self.deadline());
+        let (options, deadline) = (self.attempt.call.options, self.attempt.deadline());
         let mut rare = self.attempt.rare();
         rare.lost += 1;
         rare.lost_to = slot.or(rare.lost_to);
@@ -302,7 +368,7 @@ impl<'s> Session<'s> {
             self.attempt.rare().pause.wait(options.backoff);
             return Ok(());
         }
-        self.turn = self.call.shared.turnstile.take(deadline);
+        self.turn = self.attempt.call.shared.turnstile.take(deadline);
         if self.turn.is_none() {
             return Err(self.give_up(LimitKind::Time));
         }
@@ -311,7 +377,7 @@ impl<'s> Session<'s> {
         ws.count(Count::Escalations);
         self.open = true;
         ws.begin_again();
-        commit::bump(ws, self.call.shared);
+        commit::bump(ws, self.attempt.call.shared);
         ws.end();
         self.open = false;
         Ok(())
@@ -320,19 +386,19 @@ impl<'s> Session<'s> {
     /// The attempt has retried: sleeps until something that it read has changed, or a deadline has passed.
     fn sleep(&mut self) -> Parked {
         let slots = self.attempt.ws.reads().distinct();
-        let deadline = self.deadline();
+        let deadline = self.attempt.deadline();
         let until = [deadline, self.attempt.if_rare(|rare| rare.wake_at)].into_iter().flatten().min();
-        self.end_attempt();
+        self.end_attempt(Locked::Released);
         // Judged before the hooks: what died in the attempt is forgotten when they run.
         if until.is_none() && self.attempt.is_futile(&slots) && !self.attempt.is_stale(&slots) {
             self.run_rollback_hooks().into_iter().for_each(drop_panic);
-            super::park::futile(self.call.site, slots.len());
+            super::park::futile(self.attempt.call.site, slots.len());
         }
         if let Some(payload) = self.run_rollback_hooks() {
             resume_unwind(payload);
         }
         self.attempt.rare().waits += 1;
-        let parked = self.attempt.park(&self.call.shared.registry, &slots, until);
+        let parked = self.attempt.park(&self.attempt.call.shared.registry, &slots, until);
         match (parked, deadline) {
             // An alternative's own deadline: the closure goes on from there.
             (Parked::TimedOut, deadline) if deadline.is_none_or(|deadline| Instant::now() < deadline) => Parked::Woken,
@@ -362,9 +428,9 @@ impl Attempt<'_> {
                 discard(value);
                 swallowed_abort(at)
             }
-            (Err(Abort(Reason::Stop(Stop { attempt, kind }))), _) => {
+            (Err(Abort(Reason::Stop(Stop { attempt, kind }))), recorded) => {
                 self.check_issued(Some(attempt));
-                Decision::Again(kind)
+                Decision::Again(recorded.and_then(Recorded::doom).unwrap_or(kind))
             }
             (Err(Abort(Reason::Error { error, issued })), _) => {
                 self.check_issued(issued);
@@ -386,6 +452,9 @@ impl From<StopKind> for Lost {
         match kind {
             StopKind::Retry => Lost::Retry,
             StopKind::Refresh => Lost::Refresh,
+            StopKind::Stale => Lost::Stale,
+            StopKind::GaveWay => Lost::GaveWay,
+            StopKind::TimedOut => Lost::TimedOut,
         }
     }
 }

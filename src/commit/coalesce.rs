@@ -1,7 +1,7 @@
 //! The commit of an announced write set: by whoever builds the next root (C5 to C9, §4.2).
 
 use super::publish::tell;
-use super::{Outcome, Rules, Shared};
+use super::{Line, Outcome, Rules, Shared};
 use crate::store::{Announced, Count, Published, Verdict, Workspace};
 use crate::sync::steps::{Point, pass};
 
@@ -11,9 +11,10 @@ pub(super) fn commit_announced(
     ws: &mut Workspace<'_>,
     shared: &Shared,
     announced: Announced,
-    rules: Rules<'_>,
+    mut rules: Rules<'_>,
 ) -> Outcome {
     ws.count(Count::Announced);
+    let mut gave_way = false;
     let mut commit = Open { ws, shared, announced, decided: false };
     pass(Point::Announced);
     let verdict = loop {
@@ -28,13 +29,36 @@ pub(super) fn commit_announced(
             }
             continue;
         }
+        // L5: after the load of the base. Nobody else publishes it either, while the lock is held.
+        let party = rules.party;
+        let is_locked = |slot| shared.is_locked_for(party, slot);
+        if let Some(slot) = commit.ws.find_announced(announced, is_locked) {
+            // The turn may be that of a transaction around this one.
+            shared.turnstile.give_up();
+            let ws = &*commit.ws;
+            match (rules.line)(slot, ws.work(), &|| ws.count(Count::LockWaits)) {
+                Line::Granted(party) => {
+                    rules.party = party;
+                    commit.ws.set_party(announced, party);
+                    continue;
+                }
+                Line::GaveWay => {
+                    gave_way = true;
+                    break commit.withdraw();
+                }
+                Line::TimedOut => break commit.withdraw(),
+            }
+        }
         let ws = &mut *commit.ws;
-        match ws.publish_batch(shared.registry.anyone(), false) {
+        match ws.publish_batch(shared.registry.anyone(), false, Some(announced), |party, slot| {
+            !shared.is_locked_for(party, slot)
+        }) {
             Published::Yes => {
                 pass(Point::Swapped);
                 tell(ws, shared);
                 break commit.look().expect(DECIDED);
             }
+            // Decided already; or somebody has locked one of its slots just now.
             Published::Unchanged => {}
             Published::Lost => {
                 ws.count(Count::LostSwaps);
@@ -54,6 +78,7 @@ pub(super) fn commit_announced(
         }
         Verdict::Conflict(slot) => Outcome::Conflict(slot),
         Verdict::Panicked(payload) => Outcome::Panicked(payload),
+        Verdict::Withdrawn if gave_way => Outcome::GaveWay,
         Verdict::Withdrawn => Outcome::TimedOut,
     }
 }

@@ -9,9 +9,10 @@ mod turn;
 
 pub use backoff::Backoff;
 pub(crate) use backoff::Pause;
-pub(crate) use publish::{Outcome, Rules, Undisturbed, bump, commit, commit_undisturbed};
+pub(crate) use publish::{Line, Outcome, Rules, Undisturbed, bump, commit, commit_undisturbed};
 pub(crate) use turn::{Turn, Turnstile};
 
+use crate::lock::{LockTable, Party};
 use crate::wait::Registry;
 
 /// What a space keeps beside its tree.
@@ -19,4 +20,13 @@ use crate::wait::Registry;
 pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) turnstile: Turnstile,
+    pub(crate) locks: LockTable,
+}
+
+impl Shared {
+    /// Whether another transaction holds a lock on this slot. To be asked after the base was loaded (L2).
+    #[inline]
+    pub(crate) fn is_locked_for(&self, party: Party, slot: u32) -> bool {
+        self.locks.any() && self.locks.is_foreign(party, slot)
+    }
 }

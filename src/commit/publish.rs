@@ -1,6 +1,7 @@
 //! One commit: choose a base, validate, build, swap, wake.
 
 use super::{Backoff, Pause, Shared, Turn, coalesce};
+use crate::lock::Party;
 use crate::store::{Base, Count, Journal, Published, Watch, Workspace};
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::Instant;
@@ -17,6 +18,21 @@ pub(crate) struct Rules<'r> {
     /// Lost swaps after which it is announced.
     pub(crate) coalesce_after: u32,
     pub(crate) pause: &'r mut Pause,
+    /// The transaction as the lock table knows it; 0 if it does not.
+    pub(crate) party: Party,
+    /// Stands in line for a lock on a slot that another transaction holds; told what the attempt would lose by giving way, and whom to tell before
+    /// it waits.
+    pub(crate) line: &'r mut dyn FnMut(u32, usize, &dyn Fn()) -> Line,
+}
+
+/// How a wait in the line for a lock ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// The transaction holds the lock, as this party.
+    Granted(Party),
+    /// It has let go of all its locks, to end a deadlock.
+    GaveWay,
+    TimedOut,
 }
 
 /// How a commit ended.
@@ -25,6 +41,8 @@ pub(crate) enum Outcome {
     /// This slot was written since the snapshot.
     Conflict(u32),
     TimedOut,
+    /// It has given way in a deadlock.
+    GaveWay,
     /// A merge function panicked on a value that was current (§4.3).
     Panicked(Box<dyn Any + Send>),
 }
@@ -52,7 +70,7 @@ pub(crate) fn commit_undisturbed(ws: &mut Workspace<'_>, shared: &Shared) -> Und
         return Undisturbed::No;
     }
     pass(Point::Validate);
-    if shared.turnstile.is_taken() || shared.registry.anyone() || ws.is_any_announced() {
+    if shared.turnstile.is_taken() || shared.registry.anyone() || ws.is_any_announced() || shared.locks.any() {
         return Undisturbed::No;
     }
     match ws.publish_plain() {
@@ -82,13 +100,17 @@ pub(crate) fn commit<'s>(
     shared: &'s Shared,
     turn: &mut Option<Turn<'s>>,
     mut lost: u32,
-    rules: Rules<'_>,
+    mut rules: Rules<'_>,
 ) -> Outcome {
+    if turn.as_ref().is_some_and(|turn| !turn.is_current()) {
+        // Given up for a lock.
+        *turn = None;
+    }
     loop {
         let base = ws.choose_base();
         pass(Point::Validate);
         // C4: after the load of the base.
-        if turn.is_none() && shared.turnstile.is_taken() {
+        if shared.turnstile.is_taken() {
             if !shared.turnstile.stand_by(rules.deadline) {
                 return Outcome::TimedOut;
             }
@@ -99,9 +121,23 @@ pub(crate) fn commit<'s>(
         {
             return Outcome::Conflict(slot);
         }
+        // L5: after the load of the base.
+        if let Some(slot) = ws.find_written(|slot| shared.is_locked_for(rules.party, slot)) {
+            *turn = None;
+            // That of a transaction around this one.
+            shared.turnstile.give_up();
+            match (rules.line)(slot, ws.work(), &|| ws.count(Count::LockWaits)) {
+                Line::Granted(party) => {
+                    rules.party = party;
+                    continue;
+                }
+                Line::GaveWay => return Outcome::GaveWay,
+                Line::TimedOut => return Outcome::TimedOut,
+            }
+        }
         if lost >= rules.coalesce_after
             && turn.is_none()
-            && let Some(announced) = ws.announce(rules.watch)
+            && let Some(announced) = ws.announce(rules.watch, rules.party)
         {
             return coalesce::commit_announced(ws, shared, announced, rules);
         }
@@ -152,7 +188,7 @@ pub(crate) fn commit<'s>(
 fn publish(ws: &mut Workspace<'_>, shared: &Shared, even_unchanged: bool) -> Published {
     let waiters = shared.registry.anyone();
     if ws.finish_if_announced() {
-        ws.publish_batch(waiters, even_unchanged)
+        ws.publish_batch(waiters, even_unchanged, None, |party, slot| !shared.is_locked_for(party, slot))
     } else if even_unchanged {
         ws.publish_same(waiters)
     } else {

@@ -5,10 +5,10 @@
 //! swap fails.
 
 use crate::sync::atomic::{AtomicUsize, Ordering, model_fence};
+use crate::sync::latch::Latch;
 use crate::sync::thread;
 use crate::sync::time::Instant;
 use crate::sync::{Arc, Mutex};
-use crate::wait::Latch;
 use crossbeam_utils::CachePadded;
 use std::collections::VecDeque;
 
@@ -32,6 +32,8 @@ impl Default for Taken {
 #[derive(Debug, Default)]
 struct Line {
     held: bool,
+    /// Turns that have begun.
+    turns: u64,
     /// Who wants the turn, in order of arrival.
     next: VecDeque<Arc<Latch>>,
     /// Committers that wait for the end of the running turn.
@@ -50,6 +52,8 @@ pub(crate) struct Turn<'a> {
     turnstile: &'a Turnstile,
     /// Within a turn of the same thread: a transaction in a destructor, whose end ends nothing.
     inner: bool,
+    /// Which turn it is.
+    number: u64,
 }
 
 impl Turnstile {
@@ -69,7 +73,7 @@ impl Turnstile {
     /// Waits for the turn; `None` if the deadline passes first.
     pub(crate) fn take(&self, deadline: Option<Instant>) -> Option<Turn<'_>> {
         if self.holder() == thread::token() {
-            return Some(Turn { turnstile: self, inner: true });
+            return Some(Turn { turnstile: self, inner: true, number: 0 });
         }
         let mut line = self.line.lock();
         if line.held {
@@ -84,17 +88,44 @@ impl Turnstile {
                 }
                 // Granted just now: goes on to the next in line.
                 drop(line);
-                drop(Turn { turnstile: self, inner: false });
+                self.pass_on();
                 return None;
             }
+            line = self.line.lock();
         } else {
             line.held = true;
-            drop(line);
         }
+        line.turns += 1;
+        let number = line.turns;
+        drop(line);
         // ORDERING: SeqCst: before the holder's swap of the root in the total order; partner: `is_taken`.
         self.taken.0.store(thread::token(), Ordering::SeqCst);
         model_fence();
-        Some(Turn { turnstile: self, inner: false })
+        Some(Turn { turnstile: self, inner: false, number })
+    }
+
+    /// Ends this thread's turn, if it has it, before that ends by itself: it is about to wait for a lock, whose holder may be waiting for the
+    /// turn's end.
+    pub(crate) fn give_up(&self) {
+        if self.holder() == thread::token() {
+            self.pass_on();
+        }
+    }
+
+    /// Ends the turn: the next in line has it, or those that stood by go on.
+    fn pass_on(&self) {
+        let mut line = self.line.lock();
+        let next = line.next.pop_front();
+        if next.is_none() {
+            line.held = false;
+        }
+        line.turns += 1;
+        // ORDERING: SeqCst: pairs with `holder`; under the lock, so that the next holder's store comes after.
+        self.taken.0.store(0, Ordering::SeqCst);
+        // They look again: what one of them has announced may have been decided (§4.2), though another turn follows.
+        let bystanders = std::mem::take(&mut line.bystanders);
+        drop(line);
+        next.iter().chain(&bystanders).for_each(|latch| latch.open());
     }
 
     /// Waits for the end of the running turn (of several in a row); `false` if the deadline passes first.
@@ -114,22 +145,19 @@ impl Turnstile {
     }
 }
 
+impl Turn<'_> {
+    /// Whether it has not been given up.
+    pub(crate) fn is_current(&self) -> bool {
+        self.turnstile.holder() == thread::token()
+    }
+}
+
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if self.inner {
-            return;
+        // Another number: it was given up before.
+        if !self.inner && self.turnstile.line.lock().turns == self.number {
+            self.turnstile.pass_on();
         }
-        let mut line = self.turnstile.line.lock();
-        let next = line.next.pop_front();
-        if next.is_none() {
-            line.held = false;
-        }
-        // ORDERING: SeqCst: pairs with `holder`; under the lock, so that the next holder's store comes after.
-        self.turnstile.taken.0.store(0, Ordering::SeqCst);
-        // They look again: what one of them has announced may have been decided (§4.2), though another turn follows.
-        let bystanders = std::mem::take(&mut line.bystanders);
-        drop(line);
-        next.iter().chain(&bystanders).for_each(|latch| latch.open());
     }
 }
 

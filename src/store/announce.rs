@@ -9,6 +9,7 @@ use super::node::Root;
 use super::reclaim::Garbage;
 use super::writes::{Entry, WriteSet};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, model_fence};
+use crate::sync::plain;
 use crate::sync::probe::Probe;
 use crate::sync::thread;
 use crossbeam_utils::CachePadded;
@@ -148,16 +149,31 @@ pub(super) struct Announcement {
     cell: usize,
     /// The version of the snapshot that it was made on.
     pub(super) version: u64,
+    /// A version that its owner has pinned until the verdict, that one or an earlier.
+    pub(super) pinned: u64,
+    /// Who announces, for whoever decides what may be published (L5).
+    party: plain::AtomicU64,
     /// There at least until the verdict.
     pub(super) content: NonNull<Content>,
 }
 
 impl Announcement {
-    pub(super) fn new(version: u64, content: NonNull<Content>) -> Box<Announcement> {
-        let verdict = AtomicU64::new(Word::UNDECIDED.0);
-        let announcement = Box::new(Announcement { probe: Probe::new(), verdict, cell: 0, version, content });
+    pub(super) fn new(version: u64, pinned: u64, party: u64, content: NonNull<Content>) -> Box<Announcement> {
+        let (verdict, party) = (AtomicU64::new(Word::UNDECIDED.0), plain::AtomicU64::new(party));
+        let probe = Probe::new();
+        let announcement = Box::new(Announcement { probe, verdict, cell: 0, version, pinned, party, content });
         announcement.probe.write(true);
         announcement
+    }
+
+    pub(super) fn party(&self) -> u64 {
+        // ORDERING: Relaxed: whoever sees an older one leaves the commit to others.
+        self.party.load(plain::Ordering::Relaxed)
+    }
+
+    pub(super) fn set_party(&self, party: u64) {
+        // ORDERING: Relaxed: as above.
+        self.party.store(party, plain::Ordering::Relaxed);
     }
 
     fn word(&self) -> Word {
@@ -334,7 +350,7 @@ unsafe fn retire_batch(root: &Root, version: u64, limbo: &mut Limbo) {
     // SAFETY: the caller's promise.
     for ruling in unsafe { &(*root.batch).rulings } {
         // SAFETY: as above: retired with its root, here.
-        let born = unsafe { ruling.member.as_ref() }.version;
+        let born = unsafe { ruling.member.as_ref() }.pinned;
         limbo.push(Retired::new(born, version, What::Announcement(ruling.member.as_ptr())));
     }
     limbo.push(Retired::new(root.version, version, What::Batch(root.batch)));
@@ -345,7 +361,7 @@ mod tests {
     use super::*;
 
     fn announcement(version: u64) -> Box<Announcement> {
-        Announcement::new(version, NonNull::dangling())
+        Announcement::new(version, version, 0, NonNull::dangling())
     }
 
     #[test]

@@ -80,10 +80,10 @@ impl Plan {
         self.found.iter().any(|member| unsafe { member.as_ref().content.as_ref() }.functions)
     }
 
-    /// The oldest version of a member's snapshot.
+    /// The oldest version that a member's owner has pinned.
     fn oldest(&self) -> Option<u64> {
         // SAFETY: C8: undecided in the base, which is pinned.
-        self.found.iter().map(|member| unsafe { member.as_ref() }.version).min()
+        self.found.iter().map(|member| unsafe { member.as_ref() }.pinned).min()
     }
 
     /// Writes it all into a draft, and notes which slots that changes.
@@ -137,7 +137,7 @@ impl Workspace<'_> {
         let any = self.seat.store.board.any();
         if any {
             // SAFETY: I3: the base is pinned.
-            unsafe { self.seat.store.board.finish(&*self.base) };
+            unsafe { self.seat.store.board.finish(&*self.base.get()) };
         }
         any
     }
@@ -150,15 +150,16 @@ impl Workspace<'_> {
 
     /// Announces the attempt's writes, which from here on end with a verdict (C5, C9). `None` if they cannot be announced.
     #[cold]
-    pub(crate) fn announce(&mut self, watch: Watch<'_>) -> Option<Announced> {
+    pub(crate) fn announce(&mut self, watch: Watch<'_>, party: u64) -> Option<Announced> {
         let member = self.seat.member;
         // SAFETY: I9: no user code runs in here.
         let (own, scratch) = unsafe { (member.own(), member.scratch()) };
         let writes = &mut scratch.writes;
         let needs_initial =
             |entry: &Entry| entry.state.is_merge() && !entry.state.is_inline() && entry.before.cell.is_some();
-        let changes =
-            |entry: &Entry| entry.state.is_merge() || !entry.keeps(slot_at(self.base, entry.slot), entry.state.word);
+        let changes = |entry: &Entry| {
+            entry.state.is_merge() || !entry.keeps(slot_at(self.base.get(), entry.slot), entry.state.word)
+        };
         if !writes.thens.is_empty()
             || writes.entries.len() > MOST
             || writes.entries.iter().any(needs_initial)
@@ -173,12 +174,13 @@ impl Workspace<'_> {
             Watch::Reads => member.reads.add_to(&mut made.watched),
             Watch::Writes { ensured } => made.watched.extend(ensured.iter().copied().chain(writes.written())),
         }
+        let pinned = self.pinned();
         let announced = (made.watched.len() + writes.entries.len() <= MOST).then(|| {
             made.take(writes);
             // SAFETY: the content is not null; the attempt goes on, with its snapshot pinned, until the verdict.
             let linked = unsafe {
                 let content = NonNull::new_unchecked(content);
-                self.seat.store.board.link(Announcement::new(self.version, content))
+                self.seat.store.board.link(Announcement::new(self.version.get(), pinned, party, content))
             };
             if linked.is_err() {
                 made.give_back(writes);
@@ -193,23 +195,38 @@ impl Workspace<'_> {
         announced
     }
 
+    /// Says as whom it is announced from now on (L5).
+    pub(crate) fn set_party(&self, announced: Announced, party: u64) {
+        // SAFETY: C8: undecided, or the attempt's pins are no newer than the verdict.
+        unsafe { announced.0.as_ref() }.set_party(party);
+    }
+
+    /// A slot that an announced commit writes and for which the test holds.
+    pub(crate) fn find_announced(&self, announced: Announced, mut test: impl FnMut(u32) -> bool) -> Option<u32> {
+        // SAFETY: C8: undecided, or the attempt's pins are no newer than the verdict; the content is the attempt's until it concludes.
+        let entries = unsafe { &announced.0.as_ref().content.as_ref().entries };
+        entries.iter().map(OfSlot::slot).find(|slot| test(*slot))
+    }
+
     /// What became of the attempt's announced commit, if that is decided: then it is over, and [`Workspace::changed`] is what it wrote.
     pub(crate) fn conclude(&mut self, announced: Announced) -> Option<Verdict> {
         let (store, member) = (self.seat.store, self.seat.member);
         // SAFETY: C8: one of the attempt's pins is no newer than the verdict, if there is one.
-        let (verdict, content) = unsafe { (announced.0.as_ref().verdict()?, announced.0.as_ref().content.as_ptr()) };
+        let announcement = unsafe { announced.0.as_ref() };
+        let (verdict, content, pinned) = (announcement.verdict()?, announcement.content.as_ptr(), announcement.pinned);
         let published = matches!(verdict, Verdict::Committed);
         // SAFETY: I9: no user code runs in here; I3: pinned just now. C8: the content is the attempt's; others at most read it.
         unsafe {
             // From this version on nobody takes up what has been decided (C7).
-            (self.base, self.base_word) = (member.pin_base(store.newest()), 1);
+            self.base.set(member.pin_base(store.newest()));
+            self.base_word = 1;
             let decided = self.base_version();
             (*content).probe.read();
             let changed = &mut member.scratch().build.changed;
             changed.clear();
             changed.extend((*content).entries.iter().map(OfSlot::slot));
             let has_values = (*content).has_values(published);
-            let retired = Retired::new(self.version, decided, What::Content { content, has_values, published });
+            let retired = Retired::new(pinned, decided, What::Content { content, has_values, published });
             member.limbo().push(retired);
             member.set_backlog(member.limbo());
         }
@@ -225,13 +242,32 @@ impl Workspace<'_> {
 
     /// Builds the next root from the attempt's own writes and all announced ones, and tries to swap it in. The base's verdicts are finished,
     /// and own functions evaluated. `waiters` and `even_unchanged` as for the other ways to publish. Runs merge functions of others.
+    ///
+    /// `own`: the attempt's announced commit, without which nothing is published. `admits` says whether a party may write a slot (L5): others stay
+    /// announced.
     #[cold]
-    pub(crate) fn publish_batch(&mut self, waiters: bool, even_unchanged: bool) -> Published {
+    pub(crate) fn publish_batch(
+        &mut self,
+        waiters: bool,
+        even_unchanged: bool,
+        own: Option<Announced>,
+        admits: impl Fn(u64, u32) -> bool,
+    ) -> Published {
         let mut plan = self.take_plan();
         // SAFETY: I3: the base is pinned; C7: its verdicts are finished.
-        if !unsafe { self.seat.store.board.gather(self.base, self.seat.store.newest(), &mut plan.found) } {
+        if !unsafe { self.seat.store.board.gather(self.base.get(), self.seat.store.newest(), &mut plan.found) } {
             self.give_plan(plan, false);
             return Published::Lost;
+        }
+        // SAFETY: C8: undecided in the base, which is pinned.
+        plan.found.retain(|member| unsafe {
+            let (party, content) = (member.as_ref().party(), member.as_ref().content.as_ref());
+            content.entries.iter().all(|entry| admits(party, entry.slot))
+        });
+        if own.is_some_and(|own| !plan.found.contains(&own.0)) {
+            // Decided, or locked just now. The pins stay as they are until it is known which (C8).
+            self.give_plan(plan, false);
+            return Published::Unchanged;
         }
         // SAFETY: I3: as above.
         let version = unsafe { self.base_version() };
@@ -302,7 +338,7 @@ impl Workspace<'_> {
             } else {
                 entry.state.word
             };
-            plan.put(self.base, entry, word);
+            plan.put(self.base.get(), entry, word);
         }
     }
 
@@ -311,7 +347,7 @@ impl Workspace<'_> {
         let is_stale = |slot: &&u32| {
             // SAFETY: I3: the base is pinned.
             plan.index.find(**slot, &plan.writes).is_some()
-                || unsafe { node::stamp(self.base, **slot) } > member.version
+                || unsafe { node::stamp(self.base.get(), **slot) } > member.version
         };
         // SAFETY: C8: undecided in the base, which is pinned.
         let content = unsafe { member.content.as_ref() };
@@ -330,7 +366,7 @@ impl Workspace<'_> {
             } else {
                 entry.state.word
             };
-            plan.put(self.base, entry, word);
+            plan.put(self.base.get(), entry, word);
         }
         plan.merged.extend(results);
         VerdictWord::COMMITTED
@@ -341,7 +377,7 @@ impl Workspace<'_> {
         let mut results = Made::new(self);
         for entry in content.entries.iter().filter(|entry| entry.state.is_merge()) {
             let planned = plan.index.find(entry.slot, &plan.writes).map(|at| plan.writes[at].word);
-            let old = slot_at(self.base, entry.slot);
+            let old = slot_at(self.base.get(), entry.slot);
             let source = match &planned {
                 Some(word) => Source::Word(word),
                 None if old.stamp > entry.born => Source::Word(&raw const old.word),

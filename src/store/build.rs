@@ -62,8 +62,8 @@ impl Workspace<'_> {
         super::local::withdraw_root();
         // ORDERING: SeqCst: before the look at the turn in the total order; partner: the swap of the turn's holder. Content:
         // the root is used only if it is the pinned one.
-        if self.base.is_null() && std::ptr::eq(self.seat.store.newest().load(Ordering::SeqCst), self.root) {
-            self.base = self.root;
+        if self.base.get().is_null() && std::ptr::eq(self.seat.store.newest().load(Ordering::SeqCst), self.root.get()) {
+            self.base.set(self.root.get());
             self.base_word = 0;
             return true;
         }
@@ -77,11 +77,11 @@ impl Workspace<'_> {
             return Base::Snapshot;
         }
         // SAFETY: I9: the seat's owner is this thread; the second word is the base's.
-        self.base = unsafe { self.seat.member.pin_base(self.seat.store.newest()) };
+        self.base.set(unsafe { self.seat.member.pin_base(self.seat.store.newest()) });
         self.base_word = 1;
         // By version, which needs no argument about addresses that come back.
         // SAFETY: I3: the base was pinned just now.
-        if unsafe { self.base_version() } == self.version { Base::Snapshot } else { Base::Newer }
+        if unsafe { self.base_version() } == self.version.get() { Base::Snapshot } else { Base::Newer }
     }
 
     /// A variable that was written between the snapshot and the base and must not have been.
@@ -97,7 +97,7 @@ impl Workspace<'_> {
 
     fn changed_since_snapshot(&self, slot: u32) -> bool {
         // SAFETY: I3: the base is pinned.
-        unsafe { node::stamp(self.base, slot) > self.version }
+        unsafe { node::stamp(self.base.get(), slot) > self.version.get() }
     }
 
     /// A variable that was read and has been written between the snapshot and the base.
@@ -112,7 +112,7 @@ impl Workspace<'_> {
         // SAFETY: I3: snapshot and base are pinned.
         let few = reads.len() > MANY_READS
             && unsafe {
-                diff::visit(self.root, self.base, &mut |slot, _, _| {
+                diff::visit(self.root.get(), self.base.get(), &mut |slot, _, _| {
                     changed.push(slot);
                     changed.len() * MANY_READS < reads.len()
                 })
@@ -125,14 +125,26 @@ impl Workspace<'_> {
         // SAFETY: I9: no user code runs; I3: the base is pinned.
         unsafe {
             let mut written = self.scratch().writes.written();
-            written.find(|slot| node::stamp(self.base, *slot) > self.version)
+            written.find(|slot| node::stamp(self.base.get(), *slot) > self.version.get())
         }
+    }
+
+    /// A slot in the write set for which the test holds.
+    pub(crate) fn find_written(&self, mut test: impl FnMut(u32) -> bool) -> Option<u32> {
+        // SAFETY: I9: the test is of the layers above and runs no user code.
+        unsafe { self.scratch() }.writes.entries.iter().map(|entry| entry.slot).find(|slot| test(*slot))
+    }
+
+    /// What the attempt would lose by beginning anew: its reads and writes.
+    pub(crate) fn work(&self) -> usize {
+        // SAFETY: I9: a short look.
+        self.reads().len() + unsafe { self.scratch() }.writes.entries.len()
     }
 
     /// Whether the base is still the newest root.
     pub(crate) fn base_is_newest(&self) -> bool {
         // ORDERING: SeqCst: decides whether a panic counted, like the swap that it stands for.
-        std::ptr::eq(self.seat.store.newest().load(Ordering::SeqCst), self.base)
+        std::ptr::eq(self.seat.store.newest().load(Ordering::SeqCst), self.base.get())
     }
 
     /// Swaps in a root with the base's content. For an empty write set.
@@ -150,7 +162,7 @@ impl Workspace<'_> {
     /// Like [`Workspace::publish`], of writes without functions on the snapshot itself, while nobody waits.
     #[inline(always)]
     pub(crate) fn publish_plain(&mut self) -> Published {
-        debug_assert!(std::ptr::eq(self.base, self.root) && !self.has_functions());
+        debug_assert!(std::ptr::eq(self.base.get(), self.root.get()) && !self.has_functions());
         self.publish_draft::<true>(false, false, None)
     }
 
@@ -167,8 +179,8 @@ impl Workspace<'_> {
         let (own, scratch, limbo) = unsafe { (member.own(), member.scratch(), member.limbo()) };
         let (writes, buffers) = (&scratch.writes, &mut scratch.build);
         // SAFETY: I3: the base is pinned.
-        let (base, version) = unsafe { (&*self.base, self.base_version() + 1) };
-        let on_snapshot = PLAIN || std::ptr::eq(self.base, self.root);
+        let (base, version) = unsafe { (&*self.base.get(), self.base_version() + 1) };
+        let on_snapshot = PLAIN || std::ptr::eq(self.base.get(), self.root.get());
         let rest = limbo.rest();
         let mut draft = Draft { base, version, root: std::ptr::null_mut(), pool: &mut own.pool, limbo };
         if !PLAIN {
@@ -211,7 +223,8 @@ impl Workspace<'_> {
         }
         // ORDERING: SeqCst: Release for the new nodes, partner: the loads in `pins::acquire`; before the look at the waiters and
         // before the vacuum's scan in the total order. Relaxed on failure: what was found is not used.
-        let swapped = store.newest().compare_exchange(self.base.cast_mut(), root, Ordering::SeqCst, Ordering::Relaxed);
+        let swapped =
+            store.newest().compare_exchange(self.base.get().cast_mut(), root, Ordering::SeqCst, Ordering::Relaxed);
         model_fence();
         if swapped.is_err() {
             self.take_apart::<PLAIN>(root, rest);
@@ -219,9 +232,9 @@ impl Workspace<'_> {
         }
         // SAFETY: I9: the hook has returned.
         let (own, scratch, limbo) = unsafe { (member.own(), member.scratch(), member.limbo()) };
-        limbo.push(Retired::new(version - 1, version, What::Root(self.base.cast_mut())));
+        limbo.push(Retired::new(version - 1, version, What::Root(self.base.get().cast_mut())));
         // SAFETY: I3: the base is still pinned; C7: its verdicts are finished.
-        unsafe { announce::retire(&*self.base, version, limbo) };
+        unsafe { announce::retire(&*self.base.get(), version, limbo) };
         member.set_backlog(limbo);
         if !PLAIN && scratch.writes.functions {
             scratch.build.merged.drain(..).for_each(|(_, owned)| owned.publish());
@@ -282,7 +295,7 @@ impl Workspace<'_> {
     /// What the base's committer has not told its waiters yet; `None` if it has.
     pub(crate) fn untold(&self) -> Option<Journal> {
         // SAFETY: I3: the base stays pinned until the attempt ends.
-        let base = unsafe { &*self.base };
+        let base = unsafe { &*self.base.get() };
         // ORDERING: Acquire: the wake-ups come before the mark; partner: `set_told`.
         (!base.told.load(Ordering::Acquire)).then_some(base.journal)
     }
@@ -301,6 +314,6 @@ impl Workspace<'_> {
     /// The base is chosen and pinned.
     pub(super) unsafe fn base_version(&self) -> u64 {
         // SAFETY: the caller's promise.
-        unsafe { (*self.base).version }
+        unsafe { (*self.base.get()).version }
     }
 }

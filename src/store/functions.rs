@@ -44,7 +44,7 @@ impl Workspace<'_> {
                     continue;
                 }
                 let (merges, inline) = (entry.state.merges.to_vec(), entry.state.is_inline());
-                let found = node::find(self.base, entry.slot);
+                let found = node::find(self.base.get(), entry.slot);
                 let source = if !found.is_null() && (*found).stamp > entry.born {
                     Source::Word(&raw const (*found).word)
                 } else {

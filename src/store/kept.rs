@@ -165,6 +165,11 @@ impl KeptSnapshot {
         KeptSnapshot::with(store, local::attempt_root(store))
     }
 
+    /// Pins a version that a word of this thread pins.
+    pub(super) fn of(store: &Arc<Store>, root: *const Root) -> KeptSnapshot {
+        KeptSnapshot::with(store, Some(root))
+    }
+
     /// Pins the newest version.
     pub(crate) fn take_newest(store: &Arc<Store>) -> KeptSnapshot {
         KeptSnapshot::with(store, None)

@@ -28,8 +28,10 @@ pub(crate) enum Count {
     Escalations,
     Announced,
     Batches,
+    LockWaits,
+    Deadlocks,
 }
-pub(crate) const COUNTS: usize = 10;
+pub(crate) const COUNTS: usize = 12;
 
 /// The first word of an owner that is idle: the address of its limbo, for an adopter. The tag bits of an address are clear.
 fn idle_with(limbo: *mut Limbo) -> u64 {
@@ -45,8 +47,8 @@ fn limbo_of(word: u64) -> Option<*mut Limbo> {
 /// A record. Padded: its words are written by one thread and scanned by others.
 #[repr(align(128))]
 pub(super) struct Member {
-    /// The snapshot of the running attempt, and the base of the running commit.
-    pub(super) words: [AtomicU64; 2],
+    /// The snapshot of the running attempt as it began; the base of the running commit; the snapshot as it has moved forward (L3).
+    pub(super) words: [AtomicU64; 3],
     /// A thread owns the record.
     taken: AtomicBool,
     /// The store's, at hand.
@@ -104,7 +106,7 @@ impl Member {
     pub(super) fn new(seen: u64, fresh_tag: u32) -> Box<Member> {
         let limbo: *mut Limbo = Box::into_raw(Box::default());
         Box::new(Member {
-            words: [AtomicU64::new(idle_with(limbo)), AtomicU64::new(IDLE)],
+            words: [AtomicU64::new(idle_with(limbo)), AtomicU64::new(IDLE), AtomicU64::new(IDLE)],
             taken: AtomicBool::new(true),
             fresh_tag,
             limbo: AtomicPtr::new(limbo),
@@ -196,6 +198,19 @@ impl Member {
         // SAFETY: the caller is the owner.
         let own = unsafe { self.own() };
         let (root, _) = pins::acquire(&self.words[1], own.seen, newest);
+        // SAFETY: the root was pinned just now.
+        own.seen = unsafe { (*root).version };
+        root
+    }
+
+    /// Pins the newest root in the third word; what it pinned before is let go.
+    ///
+    /// # Safety
+    /// I9: the caller is the owner.
+    pub(super) unsafe fn pin_moved(&self, newest: &AtomicPtr<Root>) -> *const Root {
+        // SAFETY: the caller is the owner.
+        let own = unsafe { self.own() };
+        let (root, _) = pins::acquire(&self.words[2], own.seen, newest);
         // SAFETY: the root was pinned just now.
         own.seen = unsafe { (*root).version };
         root

@@ -9,6 +9,7 @@ mod build;
 mod cell;
 mod diff;
 mod draft;
+mod forward;
 mod functions;
 mod index;
 mod kept;

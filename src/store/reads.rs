@@ -86,7 +86,7 @@ impl ReadSet {
         unsafe { std::slice::from_raw_parts(self.slots.get(), self.len.get()) }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len.get()
     }
 

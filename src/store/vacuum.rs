@@ -248,7 +248,7 @@ fn scan_words(store: &Store, me: &Member, pins: &mut Pins) {
     let mut idle = None;
     for member in store.members() {
         // The second word before the first: a pin that moves enters the first before it leaves the second (I5).
-        for word in [&member.words[1], &member.words[0]] {
+        for word in [&member.words[1], &member.words[0], &member.words[2]] {
             pins.see(word, false);
         }
         if idle.is_none() && !std::ptr::eq(member, me) && member.offers_backlog() {

@@ -15,6 +15,7 @@ use super::value::{self, Word, is_inline};
 use super::writes::{Before, IN_USE, LENT, Mark, WriteSet};
 use super::{pins, vacuum};
 use crate::sync::Arc;
+use std::cell::Cell;
 use std::ptr;
 
 /// Buffers that a record keeps from attempt to attempt.
@@ -36,12 +37,13 @@ pub(crate) enum Own<'a, T> {
 /// A snapshot and the buffered writes over it.
 pub(crate) struct Workspace<'s> {
     pub(super) seat: Seat<'s>,
-    /// Pinned by the record's first word while not null.
-    pub(super) root: *const Root,
+    /// Pinned by the record's first word while not null; or, if the snapshot has moved forward (L3), kept by the attempt.
+    pub(super) root: Cell<*const Root>,
     /// The root's version, which outlives the pin.
-    pub(super) version: u64,
-    /// What the next root is built on, pinned by one of the words; null before a commit.
-    pub(super) base: *const Root,
+    pub(super) version: Cell<u64>,
+    /// What the next root is built on, pinned by one of the words; null before a commit, unless the snapshot
+    /// has moved forward: then it is not taken for the base (L3).
+    pub(super) base: Cell<*const Root>,
     /// The word that pins the base.
     pub(super) base_word: usize,
     pub(super) published: bool,
@@ -56,7 +58,16 @@ impl<'s> Workspace<'s> {
         let seat = Seat::take(store);
         // The pin first: the exchange in it waits for the stores before it, and those that follow need not wait.
         let (root, version) = Workspace::pin(&seat);
-        Workspace { seat, root, version, base: ptr::null(), base_word: 0, published: false, new_root: ptr::null() }
+        let (root, version) = (Cell::new(root), Cell::new(version));
+        Workspace {
+            seat,
+            root,
+            version,
+            base: Cell::new(ptr::null()),
+            base_word: 0,
+            published: false,
+            new_root: ptr::null(),
+        }
     }
 
     /// The write set and the buffers.
@@ -86,7 +97,9 @@ impl<'s> Workspace<'s> {
     /// Begins another attempt on the newest snapshot; the one before must have ended.
     pub(crate) fn begin_again(&mut self) {
         self.new_root = ptr::null();
-        (self.root, self.version) = Workspace::pin(&self.seat);
+        let (root, version) = Workspace::pin(&self.seat);
+        self.root.set(root);
+        self.version.set(version);
     }
 
     #[inline(always)]
@@ -119,10 +132,10 @@ impl<'s> Workspace<'s> {
     /// The slot of a variable in the snapshot; `None` if it is unwritten there.
     #[inline(always)]
     fn lookup<T: 'static>(&self, var: &Var<T>) -> Option<*const Slot> {
-        debug_assert!(!self.root.is_null());
+        debug_assert!(!self.root.get().is_null());
         // SAFETY: I3: the snapshot is pinned; I6: only stamps after `born` are of this variable.
         unsafe {
-            let found = node::find(self.root, var.slot());
+            let found = node::find(self.root.get(), var.slot());
             (!found.is_null() && (*found).stamp > var.born()).then_some(found)
         }
     }
@@ -186,7 +199,7 @@ impl<'s> Workspace<'s> {
         match self.lookup(var) {
             Some(slot) => {
                 // SAFETY: I3: the snapshot is pinned.
-                unsafe { node::prefetch(self.root, var.slot(), slot) };
+                unsafe { node::prefetch(self.root.get(), var.slot(), slot) };
                 Before { slot, cell: None }
             }
             None => {
@@ -220,7 +233,7 @@ impl<'s> Workspace<'s> {
     pub(crate) fn modify_first<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl FnOnce(&T) -> T) {
         let Some(slot) = self.lookup(var) else { return self.modify_initial(var, f) };
         // SAFETY: I3: the snapshot is pinned.
-        unsafe { node::prefetch(self.root, var.slot(), slot) };
+        unsafe { node::prefetch(self.root.get(), var.slot(), slot) };
         // SAFETY: as in `read`.
         let new = f(unsafe { value::view(&raw const (*slot).word) });
         // SAFETY: I9: no user code runs while the reference is alive.
@@ -361,10 +374,14 @@ impl<'s> Workspace<'s> {
     pub(crate) fn any_stale(&self, look: impl FnOnce(&mut dyn FnMut(u32) -> bool) -> bool) -> bool {
         // SAFETY: I9: the owner; nothing else uses the second word before the commit.
         let newest = unsafe { self.seat.member.pin_base(self.seat.store.newest()) };
-        let running = !self.root.is_null();
+        let running = !self.root.get().is_null();
         // SAFETY: I3: pinned just now.
         let stale = look(&mut |slot| unsafe {
-            if running { node::stamp(newest, slot) > self.version } else { node::is_newer(newest, slot, self.version) }
+            if running {
+                node::stamp(newest, slot) > self.version.get()
+            } else {
+                node::is_newer(newest, slot, self.version.get())
+            }
         });
         pins::release(&self.seat.member.words[1]);
         stale
@@ -376,11 +393,11 @@ impl<'s> Workspace<'s> {
     pub(crate) fn end(&mut self) {
         let member = self.seat.member;
         local::withdraw_root();
-        self.root = ptr::null();
+        self.root.set(ptr::null());
         let published = std::mem::take(&mut self.published);
-        if !self.base.is_null() {
+        if !self.base.get().is_null() {
             pins::release(&member.words[1]);
-            self.base = ptr::null();
+            self.base.set(ptr::null());
         }
         // SAFETY: I9: the first word is not idle; no user code runs before `dispose`, and no reference outlives its statement.
         unsafe {
@@ -414,7 +431,7 @@ impl<'s> Workspace<'s> {
     /// Gives the record back; to be called once, after the last attempt has ended.
     #[inline(always)]
     pub(crate) fn leave(&mut self) {
-        debug_assert!(self.root.is_null());
+        debug_assert!(self.root.get().is_null());
         self.seat.member.reads.give_back();
         self.seat.leave();
     }

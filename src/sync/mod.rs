@@ -3,6 +3,7 @@
 //! Production code gets the standard primitives; under `--cfg tvar_loom` the same names are loom's, so that
 //! the models drive the crate's own code. Layers above import from here only.
 
+pub(crate) mod latch;
 pub(crate) mod probe;
 pub(crate) mod random;
 pub(crate) mod steps;

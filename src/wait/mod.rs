@@ -1,9 +1,7 @@
-//! Waiting: latches and the registry of who waits for which variable.
+//! Waiting: the registry of who waits for which variable.
 //!
 //! This layer knows slot numbers; it never sees a value. Invariants W1 to W3 are ARCHITECTURE.md's, "Waiting".
 
-mod latch;
 mod registry;
 
-pub(crate) use latch::Latch;
 pub(crate) use registry::Registry;

@@ -6,8 +6,8 @@
 //! A commit never waits for a bucket's lock (§4.1): a committer that finds it taken leaves a note, and whoever holds it wakes the whole
 //! bucket after letting go (W2). Who is woken for nothing finds its variables unchanged and sleeps on.
 
-use super::Latch;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence, model_fence};
+use crate::sync::latch::Latch;
 use crate::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use crossbeam_utils::CachePadded;
 

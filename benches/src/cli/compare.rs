@@ -23,7 +23,7 @@ pub(crate) fn run(options: &Compare) -> Result<ExitCode, String> {
     }
     // A choice among workloads, engines or threads is one to look at just those.
     let all = options.workload.is_empty() && options.engine.is_empty() && options.threads.is_empty();
-    let others = memory::CASES.len() as u64 + 2;
+    let others = memory::CASES.len() as u64 + 3;
     let progress = Progress::new(plan.samples() as u64 + if all { others } else { 0 });
     let mut report = measure(&plan, &progress);
     report.marks = marks(&report);
@@ -34,9 +34,9 @@ pub(crate) fn run(options: &Compare) -> Result<ExitCode, String> {
         report.memory = keep(memory::measure(options.quick, &progress));
         report.large = keep(apart("large", options.quick, &progress));
         report.latency = keep(apart("latency", options.quick, &progress));
+        report.locks = keep(apart("locks", options.quick, &progress));
         report.wrong.extend(failed);
-        let sections = report.memory.iter().chain(&report.large).chain(&report.latency);
-        let more: Vec<_> = sections.flat_map(|section| section.marks.clone()).collect();
+        let more: Vec<_> = report.sections().flat_map(|section| section.marks.clone()).collect();
         report.marks.extend(more);
     }
     progress.finish();
@@ -59,7 +59,7 @@ fn apart(name: &str, quick: bool, progress: &Progress) -> Result<Vec<Section>, S
 
 fn print(report: &Report) {
     println!("{}", table(report));
-    for section in report.memory.iter().chain(&report.large).chain(&report.latency) {
+    for section in report.sections() {
         println!("{}", section.text());
     }
     println!("{}", marks_table(&report.marks));

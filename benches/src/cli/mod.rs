@@ -9,7 +9,7 @@ use tvar_benches::engine::EngineName;
 use tvar_benches::load::WORKLOADS;
 use tvar_benches::memory::CASES;
 
-/// Measures tvar beside other libraries, and its memory, large transactions and latencies.
+/// Measures tvar beside other libraries, and its memory, large transactions, latencies and locks.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Cli {
@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Large(Quick),
     /// Measure how long single transactions take.
     Latency(Quick),
+    /// Measure what pessimistic locks cost, and when they pay.
+    Locks(Quick),
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! `memory`, `large` and `latency`: print their tables.
+//! `memory`, `large`, `latency` and `locks`: print their tables.
 
 use super::{Memory, Quick};
 use serde::Serialize;
@@ -7,7 +7,7 @@ use tvar_benches::compare::marks_table;
 use tvar_benches::progress::Progress;
 use tvar_benches::report::Mark;
 use tvar_benches::section::Section;
-use tvar_benches::{large, latency, memory};
+use tvar_benches::{large, latency, locks, memory};
 
 pub(crate) fn memory(options: &Memory) -> Result<ExitCode, String> {
     let quick = options.quick.quick;
@@ -24,6 +24,10 @@ pub(crate) fn large(options: &Quick) -> Result<ExitCode, String> {
 
 pub(crate) fn latency(options: &Quick) -> Result<ExitCode, String> {
     show(options, latency::STEPS, |progress| Ok(latency::measure(options.quick, progress)))
+}
+
+pub(crate) fn locks(options: &Quick) -> Result<ExitCode, String> {
+    show(options, locks::STEPS, |progress| Ok(locks::measure(options.quick, progress)))
 }
 
 /// Measures and prints.

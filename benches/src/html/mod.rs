@@ -38,9 +38,12 @@ pub fn page(report: &Report) -> String {
          drawn.</p><div class=\"small\">{}</div></section>",
         scaling::charts(report)
     );
-    for (title, sections) in
-        [("Memory", &report.memory), ("Large transactions", &report.large), ("Latency", &report.latency)]
-    {
+    for (title, sections) in [
+        ("Memory", &report.memory),
+        ("Large transactions", &report.large),
+        ("Latency", &report.latency),
+        ("Locks", &report.locks),
+    ] {
         if !sections.is_empty() {
             let parts: String = sections.iter().map(tables::section).collect();
             _ = write!(body, "<section><h2>{title}</h2>{parts}</section>");

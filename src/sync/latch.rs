@@ -1,9 +1,9 @@
 //! A latch: one thread sleeps until somebody opens it.
 
-use crate::sync::Arc;
-use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::thread::{self, Thread};
-use crate::sync::time::Instant;
+use super::Arc;
+use super::atomic::{AtomicBool, Ordering};
+use super::thread::{self, Thread};
+use super::time::Instant;
 
 /// Looks at the latch before sleeping: a partner that runs on another CPU answers sooner than a sleep takes.
 const SPINS: u32 = 100;

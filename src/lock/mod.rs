@@ -1,0 +1,15 @@
+//! The lock table: pessimistic locks, kept apart from the data (L1 to L6, ARCHITECTURE.md, "Locks").
+//!
+//! This layer knows places (slot numbers) and parties; it never sees a value.
+
+mod graph;
+mod list;
+mod mode;
+mod table;
+#[cfg(all(test, not(tvar_loom)))]
+mod tests;
+
+pub(crate) use list::name_of;
+pub use list::{LockInfo, LockParty};
+pub use mode::LockMode;
+pub(crate) use table::{Answer, Cycle, LockTable, Outcome, Party};
