@@ -320,7 +320,8 @@ fn upgrades_by_many_lose_nothing() {
                         let n = *tx.read_locked(&v, Shared)?;
                         thread::yield_now();
                         tx.lock(&v, Exclusive)?;
-                        Ok(tx.write(&v, n + 1))
+                        tx.write(&v, n + 1);
+                        Ok(())
                     });
                 }
             })

@@ -22,8 +22,11 @@ pub(crate) struct Rules<'r> {
     pub(crate) party: Party,
     /// Stands in line for a lock on a slot that another transaction holds; told what the attempt would lose by giving way, and whom to tell before
     /// it waits.
-    pub(crate) line: &'r mut dyn FnMut(u32, usize, &dyn Fn()) -> Line,
+    pub(crate) line: &'r mut InLine<'r>,
 }
+
+/// Stands in line: see [`Rules::line`].
+pub(crate) type InLine<'r> = dyn FnMut(u32, usize, &dyn Fn()) -> Line + 'r;
 
 /// How a wait in the line for a lock ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -57,21 +57,25 @@ impl Workspace<'_> {
     /// A slot that was read, and is stale: nothing has changed then.
     #[cold]
     pub(crate) fn move_forward(&self, writes: bool) -> Result<KeptSnapshot, u32> {
-        // SAFETY: I9: the seat's owner is this thread. A version that the word pinned before is kept.
-        let root = unsafe { self.seat.member.pin_moved(self.seat.store.newest()) };
-        // I5: a scan that finds neither this nor another snapshot that is taken of this one finds the word.
-        let kept = KeptSnapshot::of(self.seat.store, root);
+        let member = self.seat.member;
+        // SAFETY: I9: the seat's owner is this thread, and the second word is unused before the commit.
+        let root = unsafe { member.pin_base(self.seat.store.newest()) };
         let old = self.version.get();
-        // SAFETY: I3: kept.
+        // SAFETY: I3: pinned just now.
         let is_stale = |slot: u32| unsafe { node::stamp(root, slot) > old };
-        if let Some(slot) = self.reads().find(is_stale) {
-            return Err(slot);
-        }
         // SAFETY: I9: no user code runs in here.
-        let set = unsafe { &mut self.seat.member.scratch().writes };
-        if writes && let Some(slot) = set.written().find(|slot| is_stale(*slot)) {
+        let set = unsafe { &mut member.scratch().writes };
+        let stale = self.reads().find(is_stale);
+        let stale = stale.or_else(|| set.written().find(|slot| writes && is_stale(*slot)));
+        if let Some(slot) = stale {
+            pins::release(&member.words[1]);
             return Err(slot);
         }
+        // I5: from the second word to the third, which a scan looks at later; and to a record. A version that the third word pinned has one.
+        let kept = KeptSnapshot::of(self.seat.store, root);
+        // ORDERING: Release: comes before the end of the second word's pin; partner: the loads of `scan_words`, in the other order.
+        member.words[2].store(pins::exact(kept.version()), Ordering::Release);
+        pins::release(&member.words[1]);
         for entry in &mut set.entries {
             // SAFETY: I3: kept, as long as the write set.
             let found = unsafe { node::find(root, entry.slot) };

@@ -203,19 +203,6 @@ impl Member {
         root
     }
 
-    /// Pins the newest root in the third word; what it pinned before is let go.
-    ///
-    /// # Safety
-    /// I9: the caller is the owner.
-    pub(super) unsafe fn pin_moved(&self, newest: &AtomicPtr<Root>) -> *const Root {
-        // SAFETY: the caller is the owner.
-        let own = unsafe { self.own() };
-        let (root, _) = pins::acquire(&self.words[2], own.seen, newest);
-        // SAFETY: the root was pinned just now.
-        own.seen = unsafe { (*root).version };
-        root
-    }
-
     /// The first word: no pin any more, but the limbo stays the owner's.
     pub(super) fn unpin_busy(&self) {
         // ORDERING: Release: as in `pins::release`.

@@ -247,7 +247,7 @@ fn scan_words(store: &Store, me: &Member, pins: &mut Pins) {
     pins.lowest = u64::MAX;
     let mut idle = None;
     for member in store.members() {
-        // The second word before the first: a pin that moves enters the first before it leaves the second (I5).
+        // The second word before the others: a pin that moves enters one of them before it leaves the second (I5).
         for word in [&member.words[1], &member.words[0], &member.words[2]] {
             pins.see(word, false);
         }

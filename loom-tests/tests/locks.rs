@@ -1,0 +1,146 @@
+//! Locks (L2, L4, L5): nobody publishes a write to what is locked, not even with a swap that was prepared before; no grant is lost, whether the line
+//! is left by a release, an upgrade or a deadlock.
+//! Bound: 2 preemptions; two threads with one transaction each.
+#![cfg(tvar_loom)]
+
+use tvar::LockMode::{Exclusive, Shared};
+use tvar::{TVar, internals};
+use tvar_loom_tests::{Tracked, model, spawn};
+
+/// A transaction that locks and adds ten, against another commit of one more.
+fn a_holder_against(commit: fn(&TVar<i64>)) {
+    model(2, move || {
+        let space = internals::space();
+        let v = TVar::new_in(&space, 0);
+        let other = spawn({
+            let v = v.clone();
+            move || {
+                commit(&v);
+                v
+            }
+        });
+        let mut locked = 0;
+        space.atomically(|tx| {
+            tx.lock(&v, Exclusive)?;
+            locked += 1;
+            // Read after the lock: validated at the commit, which nobody can make fail.
+            tx.modify(&v, |n| n + 10);
+            Ok(())
+        });
+        assert_eq!(locked, 1, "somebody committed a write to what was locked");
+        let handle = other.join().unwrap();
+        assert_eq!(v.load(), 11);
+        assert!(space.locks().is_empty());
+        drop(handle);
+    });
+}
+
+#[test]
+fn an_ordinary_commit_waits_for_the_holder() {
+    a_holder_against(|v| v.update(|n| n + 1));
+}
+
+#[test]
+fn so_does_one_that_merges() {
+    a_holder_against(|v| {
+        v.space().atomically(|tx| {
+            tx.merge(v, |n| n + 1);
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn so_does_another_locker() {
+    a_holder_against(|v| {
+        v.space().atomically(|tx| {
+            tx.lock(v, Exclusive)?;
+            tx.modify(v, |n| n + 1);
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn an_upgrade_is_granted_or_refused_and_never_forgotten() {
+    model(2, || {
+        let space = internals::space();
+        let v = TVar::new_in(&space, 0);
+        let run = |space: &tvar::Space, v: &TVar<i64>| {
+            space.atomically(|tx| {
+                tx.lock(v, Shared)?;
+                tx.lock(v, Exclusive)?;
+                tx.modify(v, |n| n + 1);
+                Ok(())
+            });
+        };
+        let other = spawn({
+            let (space, v) = (space.clone(), v.clone());
+            move || {
+                run(&space, &v);
+                v
+            }
+        });
+        run(&space, &v);
+        let handle = other.join().unwrap();
+        assert_eq!(v.load(), 2);
+        assert!(space.locks().is_empty());
+        drop(handle);
+    });
+}
+
+#[test]
+fn a_deadlock_ends() {
+    model(1, || {
+        let space = internals::space();
+        let (a, b) = (TVar::new_in(&space, 0), TVar::new_in(&space, 0));
+        let run = |space: &tvar::Space, first: &TVar<i64>, second: &TVar<i64>| {
+            space.atomically(|tx| {
+                tx.lock(first, Exclusive)?;
+                tx.lock(second, Exclusive)?;
+                tx.modify(first, |n| n + 1);
+                Ok(())
+            });
+        };
+        let other = spawn({
+            let (space, a, b) = (space.clone(), a.clone(), b.clone());
+            move || {
+                run(&space, &b, &a);
+                (a, b)
+            }
+        });
+        run(&space, &a, &b);
+        let handles = other.join().unwrap();
+        assert_eq!((a.load(), b.load()), (1, 1));
+        assert!(space.locks().is_empty());
+        drop(handles);
+    });
+}
+
+/// L3: what was read before the move, and what is read after it, is there; the versions in between come and go.
+#[test]
+fn a_moved_snapshot_is_pinned() {
+    model(1, || {
+        let space = internals::space();
+        let (v, w) = (TVar::new_in(&space, Tracked::new(0)), TVar::new_in(&space, Tracked::new(0)));
+        let other = spawn({
+            let v = v.clone();
+            move || {
+                v.update(|old| Tracked::new(old.get() + 1));
+                v.update(|old| Tracked::new(old.get() + 1));
+                v
+            }
+        });
+        space.atomically(|tx| {
+            let before = tx.read(&w);
+            let newest = tx.read_locked(&v, Shared)?;
+            assert!(newest.get() <= 2);
+            tx.write(&w, Tracked::new(before.get() + 10 + newest.get()));
+            assert_eq!(before.get(), 0);
+            Ok(())
+        });
+        let handle = other.join().unwrap();
+        assert_eq!(space.atomically(|tx| Ok(tx.read(&v).get())), 2);
+        drop(handle);
+    });
+}
