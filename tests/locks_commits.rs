@@ -1,4 +1,5 @@
 //! §5.3, L2, L5: optimistic commits wait for foreign locks and never overrun them; the announced ones too.
+#![allow(clippy::unit_arg, reason = "`Ok(tx.write(...))` is a whole closure")]
 
 mod blocking_common;
 mod locks_common;

@@ -1,4 +1,5 @@
 //! §5.2, §5.4: who gets a lock in which mode, at once, in line, or not in time.
+#![allow(clippy::unit_arg, reason = "`Ok(tx.write(...))` is a whole closure")]
 
 mod locks_common;
 

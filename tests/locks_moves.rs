@@ -1,4 +1,5 @@
 //! §5.3, §1.4, L3: a lock gives the newest value; the snapshot moves forward, and what was handed out stays.
+#![allow(clippy::unit_arg, reason = "`Ok(tx.write(...))` is a whole closure")]
 
 mod common;
 mod locks_common;
