@@ -67,8 +67,8 @@
 //! ```
 //!
 //! **5. Contention.** Transactions on different variables never make each other run again. For variables that everybody writes,
-//! [`Tx::merge`] applies a function at the commit, so that two of them never conflict; and a transaction that keeps losing gets a turn
-//! of its own.
+//! [`Tx::merge`] applies a function at the commit, so that two of them never conflict; [`Tx::lock`] keeps others out of a variable until the
+//! transaction has ended; and a transaction that keeps losing gets a turn of its own.
 //!
 //! ```
 //! use tvar::{TVar, atomically};
