@@ -166,7 +166,7 @@ impl Tx<'_> {
     /// Waits in line while another transaction holds the lock in a mode that does not [go with](LockMode) this one. Held until the
     /// transaction ends or sleeps, or the alternative or part around the call is undone; re-entrant; `Shared` can be made `Exclusive`. An attempt
     /// that runs again since its reads were stale keeps its locks, unless it has rollback hooks, which run outside all locks. Whoever only reads, without a lock, never waits. *Costs* some
-    /// 200 ns if nobody is in the way; and while any lock is held anywhere, other commits look whether it is in theirs.
+    /// 300 ns if nobody is in the way; and while any lock is held anywhere, other commits look whether it is in theirs.
     ///
     /// Deadlocks are found when a wait begins, among locks and commits that wait for locks alike: the transaction that has given way least often, then
     /// the one that has done least, gives way, lets go of its locks and runs again. When two that hold a lock shared both want it exclusive, the

@@ -60,8 +60,8 @@ pub(crate) enum Undisturbed {
     Lost,
 }
 
-/// Publishes the workspace's writes if nothing is in the way: nobody has committed since the snapshot, waits, has the turn, or is announced, and
-/// there are no functions to apply.
+/// Publishes the workspace's writes if nothing is in the way: nobody has committed since the snapshot, waits, has the turn, is announced or holds a
+/// lock, and there are no functions to apply.
 ///
 /// The same steps as in [`commit`], for most commits all that is needed.
 #[inline(always)]

@@ -45,7 +45,7 @@ impl State {
         holders.map(|(other, _)| *other).chain(ahead).collect()
     }
 
-    /// Who of a cycle gives way: who has done so least often, then who has done least, then the youngest. So nobody gives way for ever.
+    /// Who of a cycle gives way: who has done so least often, then who has done least, then the youngest. So they take turns at giving way.
     pub(super) fn victim(&self, cycle: &[Party]) -> Party {
         let cost = |party: &Party| {
             let state = self.parties.get(party);

@@ -51,7 +51,8 @@ impl Workspace<'_> {
     }
 
     /// Makes the newest version the snapshot (L3). What was handed out stays valid: the version before stays pinned by its word, or by what was
-    /// returned for it, and the new one by a word of its own and by what is returned, until the attempt ends ([`Workspace::end_moved`]). `writes`: nor must what was written have been written by others.
+    /// returned for it, and the new one by a word of its own and by what is returned, until the attempt ends
+    /// ([`Workspace::end_moved`]). `writes`: nor must others have written what was written here.
     ///
     /// # Errors
     /// A slot that was read, and is stale: nothing has changed then.
