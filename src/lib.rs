@@ -113,6 +113,7 @@ pub mod hooks;
 #[cfg(tvar_loom)]
 #[doc(hidden)]
 pub mod internals;
+pub mod map;
 #[cfg(feature = "reference")]
 pub mod reference;
 
@@ -122,6 +123,7 @@ pub use call::{atomically, try_atomically};
 pub use commit::Backoff;
 pub use error::{TryError, TxError};
 pub use lock::{LockInfo, LockMode, LockParty};
+pub use map::{TMap, TOrdMap, View};
 pub use options::TxOptions;
 pub use snapshot::{Diff, Snapshot};
 pub use space::Space;

@@ -32,6 +32,10 @@ impl Snapshot {
         Snapshot { kept: Arc::new(kept) }
     }
 
+    pub(crate) fn kept(&self) -> &KeptSnapshot {
+        &self.kept
+    }
+
     /// The number of the version.
     pub fn version(&self) -> u64 {
         self.kept.version()

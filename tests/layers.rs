@@ -106,6 +106,8 @@ fn height(layer: &str) -> usize {
 
 fn layer_of_file(path: &str) -> Option<&'static str> {
     match path.split_once('/') {
+        // The face's own folder.
+        Some(("map", _)) => Some("face"),
         Some((folder, _)) => folder_layer(folder),
         None => Some(layer_of_module(path.strip_suffix(".rs")?)),
     }

@@ -229,7 +229,8 @@ impl<'s> Attempt<'s> {
     }
 
     pub(crate) fn refresh(&self) -> Stm<()> {
-        let stale = self.ws.any_stale(|is_stale| self.ws.reads().find(is_stale).is_some());
+        let stale = self.ws.any_stale(|is_stale| self.ws.reads().find(is_stale).is_some())
+            || self.ws.find_stale_map().is_some();
         if stale { Err(self.stop(StopKind::Refresh)) } else { Ok(()) }
     }
 

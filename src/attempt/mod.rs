@@ -8,6 +8,7 @@ mod compose;
 mod control;
 mod hooks;
 mod locks;
+mod maps;
 mod options;
 mod park;
 mod rare;

@@ -385,20 +385,20 @@ impl<'s> Session<'s> {
 
     /// The attempt has retried: sleeps until something that it read has changed, or a deadline has passed.
     fn sleep(&mut self) -> Parked {
-        let slots = self.attempt.ws.reads().distinct();
+        let waits = self.attempt.waits();
         let deadline = self.attempt.deadline();
         let until = [deadline, self.attempt.if_rare(|rare| rare.wake_at)].into_iter().flatten().min();
         self.end_attempt(Locked::Released);
         // Judged before the hooks: what died in the attempt is forgotten when they run.
-        if until.is_none() && self.attempt.is_futile(&slots) && !self.attempt.is_stale(&slots) {
+        if until.is_none() && self.attempt.is_futile(&waits) && !self.attempt.is_stale(&waits) {
             self.run_rollback_hooks().into_iter().for_each(drop_panic);
-            super::park::futile(self.attempt.call.site, slots.len());
+            super::park::futile(self.attempt.call.site, waits.slots.len());
         }
         if let Some(payload) = self.run_rollback_hooks() {
             resume_unwind(payload);
         }
         self.attempt.rare().waits += 1;
-        let parked = self.attempt.park(&self.attempt.call.shared.registry, &slots, until);
+        let parked = self.attempt.park(&self.attempt.call.shared.registry, &waits, until);
         match (parked, deadline) {
             // An alternative's own deadline: the closure goes on from there.
             (Parked::TimedOut, deadline) if deadline.is_none_or(|deadline| Instant::now() < deadline) => Parked::Woken,

@@ -3,7 +3,7 @@
 //! The board has a few cells. An announcement is linked into one by its owner, decided by the root that names it, and taken off by whoever
 //! finishes that root's verdicts.
 
-use super::cell::RetiredInitial;
+use super::claims::RetiredInitial;
 use super::limbo::{Limbo, Retired, What};
 use super::node::Root;
 use super::reclaim::Garbage;

@@ -161,6 +161,8 @@ impl Workspace<'_> {
             entry.state.is_merge() || !entry.keeps(slot_at(self.base.get(), entry.slot), entry.state.word)
         };
         if !writes.thens.is_empty()
+            || writes.maps
+            || scratch.maps.has_reads()
             || writes.entries.len() > MOST
             || writes.entries.iter().any(needs_initial)
             || !writes.entries.iter().any(changes)

@@ -3,8 +3,10 @@
 use super::batch::Plan;
 use super::draft::Draft;
 use super::limbo::{Rest, Retired, What};
+use super::map::{BuiltParts, Tree};
 use super::merge::OwnedWord;
 use super::node::{self, Journal, Root};
+use super::value::{self, Word};
 use super::workspace::{Scratch, Workspace, slot_at};
 use super::{announce, diff, draft, pins};
 use crate::sync::atomic::{Ordering, model_fence};
@@ -21,6 +23,8 @@ pub(super) struct Buffers {
     pub(super) changed: Vec<u32>,
     /// Results of merge functions, with the positions of their entries.
     pub(super) merged: Vec<(usize, OwnedWord)>,
+    /// What new versions of maps own until they are published, with their words.
+    pub(super) maps: Vec<(BuiltParts, Word)>,
     /// What a commit writes that takes announced ones along; not in here while it is being made.
     pub(super) plan: Plan,
 }
@@ -87,10 +91,11 @@ impl Workspace<'_> {
     /// A variable that was written between the snapshot and the base and must not have been.
     pub(crate) fn find_conflict(&self, watch: Watch<'_>) -> Option<u32> {
         match watch {
-            Watch::Reads => self.first_stale_read(),
+            Watch::Reads => self.first_stale_read().or_else(|| self.stale_map(self.base.get())),
             Watch::Writes { ensured } => {
                 let mut ensured = ensured.iter().copied();
-                ensured.find(|slot| self.changed_since_snapshot(*slot)).or_else(|| self.first_overwritten())
+                let stale = ensured.find(|slot| self.changed_since_snapshot(*slot));
+                stale.or_else(|| self.first_overwritten()).or_else(|| self.overwritten_map(self.base.get()))
             }
         }
     }
@@ -221,12 +226,18 @@ impl Workspace<'_> {
             self.discard_evaluation();
             resume_unwind(payload);
         }
+        if !PLAIN {
+            self.set_maps_alive(true);
+        }
         // ORDERING: SeqCst: Release for the new nodes, partner: the loads in `pins::acquire`; before the look at the waiters and
         // before the vacuum's scan in the total order. Relaxed on failure: what was found is not used.
         let swapped =
             store.newest().compare_exchange(self.base.get().cast_mut(), root, Ordering::SeqCst, Ordering::Relaxed);
         model_fence();
         if swapped.is_err() {
+            if !PLAIN {
+                self.set_maps_alive(false);
+            }
             self.take_apart::<PLAIN>(root, rest);
             return Published::Lost;
         }
@@ -238,6 +249,10 @@ impl Workspace<'_> {
         member.set_backlog(limbo);
         if !PLAIN && scratch.writes.functions {
             scratch.build.merged.drain(..).for_each(|(_, owned)| owned.publish());
+            for (parts, _) in scratch.build.maps.drain(..) {
+                // SAFETY: I3: the base is still pinned.
+                unsafe { parts.publish(|retired| limbo.push(retired)) };
+            }
         }
         own.seen = version;
         self.published = true;
@@ -245,6 +260,17 @@ impl Workspace<'_> {
             self.pin_own(version);
         }
         Published::Yes
+    }
+
+    /// Says whose the nodes of new versions of maps are: theirs, or still the build's (M2).
+    #[inline(always)]
+    fn set_maps_alive(&self, alive: bool) {
+        // SAFETY: I9: no user code runs; the words are of trees that this build has made.
+        unsafe {
+            for (_, word) in &self.scratch().build.maps {
+                value::view::<Tree>(word).set_alive(alive);
+            }
+        }
     }
 
     /// Takes a draft apart that was not published.

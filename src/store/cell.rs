@@ -5,6 +5,7 @@
 //! is dropped by whoever comes first, the last handle or the vacuum (I8); the flag `GONE` decides.
 
 use super::Store;
+use super::claims::{RetiredInitial, WeakCell};
 use super::local;
 use super::reclaim::{self, Garbage};
 use super::value::{Word, is_inline};
@@ -17,22 +18,24 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 /// The initial value was dropped.
-const GONE: u32 = 1;
+pub(super) const GONE: u32 = 1;
 /// An attempt has logged a write: the tree may hold a value of this variable.
 const WRITTEN: u32 = 2;
 /// The values are inline primitives.
 const INLINE: u32 = 4;
+/// It is a map, and known to its store as one.
+const MAP: u32 = 8;
 
 /// What does not depend on the type of the value.
 ///
 /// Whoever holds a weak count only must not make a reference to the whole of it: the last handle takes home and name out.
 #[repr(C)]
 pub(super) struct CellHead {
-    strong: AtomicU32,
+    pub(super) strong: AtomicU32,
     weak: plain::AtomicU32,
     /// The variable's place in the tree.
     slot: u32,
-    state: plain::AtomicU32,
+    pub(super) state: plain::AtomicU32,
     /// Stamps up to this one are of an earlier owner of the slot (I6).
     born: u64,
     kind: &'static Kind,
@@ -238,6 +241,13 @@ impl<T> Var<T> {
         }
     }
 
+    /// Makes the variable known to its store as a map.
+    pub(super) fn note_map(&self, store: &Store) {
+        // ORDERING: Relaxed: read by the last handle's drop, which the counts order after this.
+        self.head().state.fetch_or(MAP, Ordering::Relaxed);
+        store.maps.lock().insert(self.slot, WeakCell { head: self.cell.cast() });
+    }
+
     pub(crate) fn same(&self, other: &Self) -> bool {
         self.cell == other.cell
     }
@@ -260,7 +270,7 @@ impl<T> Drop for Var<T> {
 
 /// A type-erased handle, kept by log entries that may overwrite or need the initial value.
 pub(super) struct CellRef {
-    head: NonNull<CellHead>,
+    pub(super) head: NonNull<CellHead>,
 }
 
 // SAFETY: as for `Var`; cells are made only for `T: Send + Sync`.
@@ -269,6 +279,11 @@ unsafe impl Send for CellRef {}
 impl CellRef {
     pub(super) fn as_ptr(&self) -> *const CellHead {
         self.head.as_ptr()
+    }
+
+    pub(super) fn slot(&self) -> u32 {
+        // SAFETY: the handle keeps the cell.
+        unsafe { self.head.as_ref() }.slot
     }
 
     /// The word of the inline initial value; empty if the type is not inline.
@@ -313,56 +328,6 @@ impl Drop for CellRef {
     }
 }
 
-/// An overwritten initial value that waits in the limbo.
-pub(super) struct RetiredInitial {
-    head: NonNull<CellHead>,
-}
-
-// SAFETY: as for `Var`; cells are made only for `T: Send + Sync`.
-unsafe impl Send for RetiredInitial {}
-
-impl RetiredInitial {
-    /// The claim as an address.
-    pub(super) fn into_raw(self) -> *mut () {
-        ManuallyDrop::new(self).head.as_ptr().cast()
-    }
-
-    /// The claim behind an address.
-    ///
-    /// # Safety
-    /// The address came out of `into_raw`, and nobody else makes a claim of it.
-    pub(super) unsafe fn from_raw(raw: *mut ()) -> RetiredInitial {
-        // SAFETY: it was not null in `into_raw`.
-        RetiredInitial { head: unsafe { NonNull::new_unchecked(raw.cast()) } }
-    }
-
-    /// Whether the last handle has dropped the value.
-    ///
-    /// # Safety
-    /// The address came out of `into_raw`, and its claim still stands.
-    pub(super) unsafe fn is_gone(raw: *mut ()) -> bool {
-        // ORDERING: Relaxed: only says that there is nothing left to do.
-        // SAFETY: the claim's weak count keeps the cell allocated.
-        unsafe { (*raw.cast::<CellHead>()).state.load(Ordering::Relaxed) & GONE != 0 }
-    }
-
-    /// Drops the initial value unless the last handle has done it. Runs user code.
-    ///
-    /// # Safety
-    /// I8: every version in which the variable was unwritten has gone out of reach.
-    pub(super) unsafe fn drop_value(&self) {
-        // SAFETY: the weak count keeps the cell allocated; the caller's promise for the value.
-        unsafe { drop_initial_once(self.head) };
-    }
-}
-
-impl Drop for RetiredInitial {
-    fn drop(&mut self) {
-        // SAFETY: gives up the count taken in `retire_initial`.
-        unsafe { drop_weak(self.head) };
-    }
-}
-
 /// # Safety
 /// The caller holds a handle to the cell.
 unsafe fn add_strong(head: NonNull<CellHead>) {
@@ -400,7 +365,7 @@ unsafe fn drop_strong(head: NonNull<CellHead>) {
 
 /// # Safety
 /// The caller gives up one weak count.
-unsafe fn drop_weak(head: NonNull<CellHead>) {
+pub(super) unsafe fn drop_weak(head: NonNull<CellHead>) {
     // ORDERING: Release: the end of the initial value comes before the end of the cell; partner: the fence below.
     // SAFETY: the caller's count keeps the cell.
     if unsafe { (*head.as_ptr()).weak.fetch_sub(1, Ordering::Release) } == 1 {
@@ -413,7 +378,7 @@ unsafe fn drop_weak(head: NonNull<CellHead>) {
 
 /// # Safety
 /// The caller holds a count, and nobody can read the initial value any more (I8).
-unsafe fn drop_initial_once(head: NonNull<CellHead>) {
+pub(super) unsafe fn drop_initial_once(head: NonNull<CellHead>) {
     // ORDERING: AcqRel: the one that sets GONE first drops the value; partner: itself, on another thread.
     // SAFETY: the caller's count keeps the cell; dropped once, since one caller sees the flag clear.
     unsafe {
@@ -457,6 +422,9 @@ impl DeadCell {
             ((*head).slot, (*head).born, extra, (*head).state.load(Ordering::Relaxed))
         };
         let Extra { home, name } = extra.unwrap_or_default();
+        if state & MAP != 0 {
+            home.as_ref().unwrap_or_else(|| Store::global()).maps.lock().remove(&slot);
+        }
         let boxed = state & WRITTEN != 0 && state & INLINE == 0;
         if name.is_some() {
             home.as_ref().unwrap_or_else(|| Store::global()).set_name(slot, None);

@@ -2,6 +2,7 @@
 
 use super::kept::KeptSnapshot;
 use super::limbo::{Retired, What};
+use super::map::Unpin;
 use super::node;
 use super::pins::{self, Pinned};
 use super::workspace::Workspace;
@@ -64,14 +65,18 @@ impl Workspace<'_> {
         let old = self.version.get();
         // SAFETY: I3: pinned just now.
         let is_stale = |slot: u32| unsafe { node::stamp(root, slot) > old };
-        // SAFETY: I9: no user code runs in here.
-        let set = unsafe { &mut member.scratch().writes };
-        let stale = self.reads().find(is_stale);
-        let stale = stale.or_else(|| set.written().find(|slot| writes && is_stale(*slot)));
+        let pinned = Unpin(self);
+        let stale = self.reads().find(is_stale).or_else(|| self.stale_map(root));
+        let stale = stale.or_else(|| {
+            let overwritten = || self.find_written_value(is_stale).or_else(|| self.overwritten_map(root));
+            writes.then(overwritten).flatten()
+        });
         if let Some(slot) = stale {
-            pins::release(&member.words[1]);
             return Err(slot);
         }
+        std::mem::forget(pinned);
+        // SAFETY: I9: no user code runs from here on.
+        let set = unsafe { &mut member.scratch().writes };
         // I5: from the second word to the third, which a scan looks at later; and to a record. A version that the third word pinned has one.
         let kept = KeptSnapshot::of(self.seat.store, root);
         // ORDERING: Release: comes before the end of the second word's pin; partner: the loads of `scan_words`, in the other order.
@@ -90,6 +95,12 @@ impl Workspace<'_> {
         self.version.set(kept.version());
         local::offer_root(self.seat.store, root);
         Ok(kept)
+    }
+
+    /// A slot that was written, not merged, and for which the test holds.
+    fn find_written_value(&self, mut test: impl FnMut(u32) -> bool) -> Option<u32> {
+        // SAFETY: I9: the test runs no user code.
+        unsafe { self.scratch() }.writes.written().find(|slot| test(*slot))
     }
 
     /// The attempt has ended: what it had moved to is let go, but for what was kept.

@@ -1,13 +1,74 @@
 //! Merge functions and functions of what will be published: applied to a base before the swap, handed over after it (§4.5).
 
-use super::merge::{self, OwnedWord, Source};
+use super::cell::{self, Var};
+use super::map::Tree;
+use super::merge::{self, Outbox, OwnedWord, Source};
 use super::node;
-use super::reclaim::Garbage;
+use super::reclaim::{self, Garbage};
+use super::value::{self, Word, is_inline};
 use super::workspace::Workspace;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl Workspace<'_> {
+    /// Buffers a merge function. Not for a variable with a written value.
+    pub(crate) fn merge<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl Fn(&T) -> T + Send + Sync + 'static) {
+        let f = merge::Typed::<T, _>::erase(f);
+        // SAFETY: I9: no user code runs while the reference is alive.
+        let writes = unsafe { self.writes() };
+        let at = match writes.find(var.slot()) {
+            Some(at) => at,
+            // A box-less word: never looked at while the entry has merges.
+            None => writes.insert(var.slot(), var.born(), self.before(var), Word::EMPTY, is_inline::<T>()),
+        };
+        writes.push_merge(at, f);
+    }
+
+    /// Registers a function of the value that the commit will publish, and says where its result will be.
+    pub(crate) fn then<T: Send + Sync + 'static, R: Send + 'static>(
+        &self,
+        var: &Var<T>,
+        g: impl Fn(&T) -> R + Send + Sync + 'static,
+    ) -> Outbox<R> {
+        let (f, out) = merge::then::<T, R>(g);
+        // SAFETY: I9: no user code runs while the reference is alive.
+        unsafe { self.writes() }.push_then(var.slot(), f);
+        out
+    }
+
+    /// Turns a variable's merges into a written value, computed from the snapshot. Runs the merge functions.
+    pub(crate) fn promote<T: Send + Sync + 'static>(&self, var: &Var<T>) {
+        // SAFETY: I9: the functions are cloned out before any of them runs.
+        let merges = unsafe {
+            let writes = self.writes();
+            let Some(at) = writes.find(var.slot()) else { return };
+            writes.entries[at].state.merges.to_vec()
+        };
+        if merges.is_empty() {
+            return;
+        }
+        let cell = var.erase();
+        let source = match self.lookup(var) {
+            // SAFETY: I3: the snapshot is pinned.
+            Some(slot) => Source::Word(unsafe { &raw const (*slot).word }),
+            None => Source::Initial(cell.as_ptr()),
+        };
+        let mut made: Vec<OwnedWord> = Vec::new();
+        // SAFETY: I3: the source is in the pinned snapshot, or the initial value of a variable unwritten there (I8).
+        unsafe { merge::apply_all(&merges, source, is_inline::<T>(), &mut made) };
+        let new = made.pop().expect("there is at least one function");
+        let word = new.word;
+        new.publish();
+        // SAFETY: I9: the functions have run. A merge is superseded, so there is no box to drop.
+        let writes = unsafe { self.writes() };
+        if let Some(at) = writes.find(var.slot()) {
+            let superseded = writes.replace(at, word);
+            if let Some(boxed) = superseded {
+                reclaim::dispose_one(Garbage::Value(boxed));
+            }
+        }
+    }
+
     /// Whether there are any.
     #[inline(always)]
     pub(crate) fn has_functions(&self) -> bool {
@@ -43,6 +104,7 @@ impl Workspace<'_> {
                 if !entry.state.is_merge() {
                     continue;
                 }
+                let is_map = entry.state.is_map();
                 let (merges, inline) = (entry.state.merges.to_vec(), entry.state.is_inline());
                 let found = node::find(self.base.get(), entry.slot);
                 let source = if !found.is_null() && (*found).stamp > entry.born {
@@ -52,6 +114,15 @@ impl Workspace<'_> {
                         entry.before.cell.as_ref().expect("unwritten in the base, so in the snapshot").as_ptr(),
                     )
                 };
+                if is_map {
+                    let base: &Tree = match source {
+                        Source::Word(word) => value::view(word),
+                        Source::Initial(head) => cell::initial_of(head),
+                    };
+                    let word = self.build_map(entry.slot, base);
+                    self.scratch().build.merged.push((at, OwnedWord { word, inline: false }));
+                    continue;
+                }
                 let mut made = Made::new(self);
                 merge::apply_all(&merges, source, inline, &mut made.words);
                 let owned = made.words.pop().expect("a merge entry has at least one function");
@@ -75,10 +146,33 @@ impl Workspace<'_> {
         }
     }
 
+    /// Builds the next version of a map on the chosen base. Runs user code.
+    fn build_map(&mut self, slot: u32, base: &Tree) -> Word {
+        let member = self.seat.member;
+        // SAFETY: (all blocks of this function) I9: nothing is borrowed while user code runs; parts are boxed, and stay until the attempt ends.
+        let (part, mut pool) = unsafe {
+            let part = self.scratch().maps.part(slot);
+            (part, std::mem::take(&mut member.own().pool.maps))
+        };
+        // SAFETY: I3: the base is pinned; the part is of the slot's map.
+        let built = unsafe { (*part).build(base, self.base_version() + 1, &mut pool) };
+        let word = Word::encode(built.tree);
+        // SAFETY: as above.
+        unsafe {
+            member.own().pool.maps = pool;
+            self.scratch().build.maps.push((built.parts, word));
+        }
+        word
+    }
+
     /// Forgets what [`Workspace::evaluate`] computed for a base that was not published. Destructors wait for the end of the attempt.
     pub(crate) fn discard_evaluation(&mut self) {
         // SAFETY: I9: no user code runs.
         let scratch = unsafe { self.scratch() };
+        for (parts, _) in scratch.build.maps.drain(..) {
+            // SAFETY: I9: as above.
+            parts.forget(unsafe { &mut self.seat.member.own().pool.maps }, &mut scratch.trash);
+        }
         scratch.trash.extend(scratch.build.merged.drain(..).filter_map(|(_, owned)| owned.into_garbage()));
     }
 

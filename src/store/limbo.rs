@@ -4,7 +4,8 @@
 //! pinned version lies in there.
 
 use super::announce::{Announcement, Batch, Content};
-use super::cell::RetiredInitial;
+use super::claims::RetiredInitial;
+use super::map;
 use super::node::{Inner, Leaf, Root};
 use super::value::Header;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +32,8 @@ enum Kind {
     Root,
     Value,
     Initial,
+    MapLeaf,
+    MapBranch,
     Slot,
     BoxedSlot,
     Announcement,
@@ -50,6 +53,9 @@ pub(super) enum What {
     Value(*mut Header),
     /// The initial value inside a variable.
     Initial(RetiredInitial),
+    /// Nodes of a map.
+    MapLeaf(*mut map::Leaf),
+    MapBranch(*mut map::Branch),
     /// A slot whose variable is gone (I7); `boxed` if the tree may hold a value.
     Slot {
         slot: u32,
@@ -79,6 +85,8 @@ impl Retired {
             What::Root(root) => (Kind::Root, root.cast()),
             What::Value(header) => (Kind::Value, header.cast()),
             What::Initial(initial) => (Kind::Initial, initial.into_raw()),
+            What::MapLeaf(leaf) => (Kind::MapLeaf, leaf.cast()),
+            What::MapBranch(branch) => (Kind::MapBranch, branch.cast()),
             What::Slot { slot, boxed } => {
                 (if boxed { Kind::BoxedSlot } else { Kind::Slot }, std::ptr::without_provenance_mut(slot as usize))
             }
@@ -102,6 +110,8 @@ impl Retired {
             Kind::Value => What::Value(this.thing.cast()),
             // SAFETY: made by `into_raw` in `new`; `this` gives it up.
             Kind::Initial => What::Initial(unsafe { RetiredInitial::from_raw(this.thing) }),
+            Kind::MapLeaf => What::MapLeaf(this.thing.cast()),
+            Kind::MapBranch => What::MapBranch(this.thing.cast()),
             Kind::Slot | Kind::BoxedSlot => {
                 What::Slot { slot: this.thing.addr() as u32, boxed: this.kind == Kind::BoxedSlot }
             }
@@ -124,7 +134,8 @@ impl Retired {
     /// Kept snapshots do not count for slots, since they hold no slot numbers, nor for announcements, which they never look at.
     #[inline(always)]
     pub(super) fn ignores_snapshots(&self) -> bool {
-        !matches!(self.kind, Kind::Leaf | Kind::Inner | Kind::Root | Kind::Value | Kind::Initial)
+        use Kind::{Initial, Inner, Leaf, MapBranch, MapLeaf, Root, Value};
+        !matches!(self.kind, Leaf | Inner | Root | Value | Initial | MapLeaf | MapBranch)
     }
 
     /// Whether every snapshot that was ever kept is older: `kept_to` is the newest of them.

@@ -7,6 +7,7 @@ mod announce;
 mod batch;
 mod build;
 mod cell;
+mod claims;
 mod diff;
 mod draft;
 mod forward;
@@ -15,6 +16,7 @@ mod index;
 mod kept;
 mod limbo;
 mod local;
+mod map;
 mod member;
 mod merge;
 mod node;
@@ -38,6 +40,7 @@ pub(crate) use kept::KeptSnapshot;
 #[cfg(tvar_loom)]
 pub(crate) use local::leave_thread;
 pub(crate) use local::{CallSite, clear_died, died_in_attempt, enter_call, leave_call, outside_attempt};
+pub(crate) use map::{Kind, MapVar, MapWaits, Row, Sought, Walk, compare_by_eq, kind_of, number_of};
 pub(crate) use member::Count;
 pub(crate) use merge::Outbox;
 pub(crate) use node::Journal;
@@ -49,6 +52,7 @@ use crate::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::plain;
 use crate::sync::{Arc, Mutex, OnceLock};
 use announce::Board;
+use claims::WeakCell;
 use crossbeam_utils::CachePadded;
 use kept::{Keeping, KeptRecord};
 use member::{COUNTS, Member};
@@ -78,6 +82,8 @@ pub(crate) struct Store {
     spare_slots: Mutex<FreeSlots>,
     /// Names of the variables that have one, by slot, for messages.
     names: Mutex<HashMap<u32, Box<str>>>,
+    /// The maps, by slot.
+    maps: Mutex<HashMap<u32, WeakCell>>,
     /// What the layers above keep beside the tree.
     upper: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
@@ -130,6 +136,7 @@ impl Store {
             next_slot: AtomicU64::new(0),
             spare_slots: Mutex::new(FreeSlots::default()),
             names: Mutex::new(HashMap::new()),
+            maps: Mutex::new(HashMap::new()),
             upper: OnceLock::new(),
         }
     }

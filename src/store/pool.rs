@@ -1,6 +1,7 @@
 //! Node memory: free nodes stay with the thread that retired them (nodes come home), up to a cap.
 
 use super::announce::Content;
+use super::map::NodePool;
 use super::node::{self, FAN, Inner, Journal, Leaf, Lines, Root, Slot};
 use super::reclaim::Garbage;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,7 @@ pub(super) struct Pool {
     roots: FreeList<Root>,
     #[allow(clippy::vec_box, reason = "they are shared by address while they are in use")]
     contents: Vec<Box<Content>>,
+    pub(super) maps: NodePool,
 }
 
 /// Free nodes, each with the address of the next in its first word.

@@ -1,7 +1,9 @@
 //! Running destructors: outside every critical section, one after another, however deep the values nest (§4.3).
 
-use super::cell::{CellRef, DeadCell, RetiredInitial};
+use super::cell::{CellRef, DeadCell};
+use super::claims::RetiredInitial;
 use super::local;
+use super::map::AnyPart;
 use super::merge::{MergeFn, ThenFn};
 use super::value::{Header, free_boxed};
 use crate::sync::Arc;
@@ -23,6 +25,8 @@ pub(super) enum Garbage {
     /// Functions that an attempt logged, with what they captured.
     Merges(Vec<Arc<dyn MergeFn>>),
     Then(Box<dyn ThenFn>),
+    /// What an attempt has done to a map.
+    Part(Box<dyn AnyPart>),
     /// A result that one of these computed in vain, or the payload of a panic in vain.
     Result(Box<dyn Any + Send>),
 }
@@ -97,6 +101,7 @@ fn end(garbage: Garbage) {
         Garbage::Handle(handle) => drop(handle),
         Garbage::Merges(functions) => guarded(|| drop(functions)),
         Garbage::Then(function) => guarded(|| drop(function)),
+        Garbage::Part(part) => guarded(|| drop(part)),
         Garbage::Result(result) => guarded(|| drop(result)),
     }
 }

@@ -22,6 +22,8 @@ pub(super) unsafe fn tear_down(root: *mut Root, retired: Vec<Retired>, garbage: 
                 What::Batch(batch) => drop(Box::from_raw(batch)),
                 What::Value(header) => garbage.push(Garbage::Value(header)),
                 What::Initial(initial) => garbage.push(Garbage::Initial(initial)),
+                What::MapLeaf(leaf) => drop(Box::from_raw(leaf)),
+                What::MapBranch(branch) => drop(Box::from_raw(branch)),
                 What::Slot { slot, boxed } => {
                     let found = node::find(root, slot);
                     if boxed && !found.is_null() && (*found).stamp > birth {

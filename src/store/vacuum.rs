@@ -365,6 +365,10 @@ impl Free<'_> {
             What::Inner(inner) => unsafe { self.pool.put_inner(inner) },
             // SAFETY: as above.
             What::Root(root) => unsafe { self.pool.put_root(root) },
+            // SAFETY: as above.
+            What::MapLeaf(leaf) => unsafe { self.pool.maps.put_leaf(leaf) },
+            // SAFETY: as above.
+            What::MapBranch(branch) => unsafe { self.pool.maps.put_branch(branch) },
             What::Value(header) => self.garbage.push(Garbage::Value(header)),
             What::Initial(retired) => self.garbage.push(Garbage::Initial(retired)),
             What::Slot { slot, boxed } => self.slots.push((slot, birth, boxed)),

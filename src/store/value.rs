@@ -19,6 +19,13 @@ pub(super) struct Header {
     free: unsafe fn(*mut Header),
 }
 
+impl Header {
+    /// The front of something that `free` ends.
+    pub(super) fn new(free: unsafe fn(*mut Header)) -> Header {
+        Header { free }
+    }
+}
+
 /// A value that is not inline.
 #[repr(C)]
 struct Boxed<T> {

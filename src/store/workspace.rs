@@ -6,8 +6,8 @@
 use super::Store;
 use super::cell::Var;
 use super::local::{self, Seat};
+use super::map::{MapLog, Tree};
 use super::member::Count;
-use super::merge::{self, Outbox, OwnedWord, Source};
 use super::node::{self, Root, Slot};
 use super::reads::ReadSet;
 use super::reclaim::{self, Garbage};
@@ -23,6 +23,7 @@ use std::ptr;
 pub(super) struct Scratch {
     pub(super) writes: WriteSet,
     pub(super) build: super::build::Buffers,
+    pub(super) maps: MapLog,
     pub(super) trash: Vec<Garbage>,
 }
 
@@ -85,7 +86,7 @@ impl<'s> Workspace<'s> {
     /// As for [`Workspace::scratch`].
     #[allow(clippy::mut_from_ref, reason = "exclusive by I9")]
     #[inline(always)]
-    unsafe fn writes(&self) -> &mut WriteSet {
+    pub(super) unsafe fn writes(&self) -> &mut WriteSet {
         // SAFETY: the caller's promise.
         unsafe { &mut self.scratch().writes }
     }
@@ -131,7 +132,7 @@ impl<'s> Workspace<'s> {
 
     /// The slot of a variable in the snapshot; `None` if it is unwritten there.
     #[inline(always)]
-    fn lookup<T: 'static>(&self, var: &Var<T>) -> Option<*const Slot> {
+    pub(super) fn lookup<T: 'static>(&self, var: &Var<T>) -> Option<*const Slot> {
         debug_assert!(!self.root.get().is_null());
         // SAFETY: I3: the snapshot is pinned; I6: only stamps after `born` are of this variable.
         unsafe {
@@ -195,7 +196,7 @@ impl<'s> Workspace<'s> {
     /// What the log keeps of a variable that the attempt is about to write: its slot in the snapshot, or a handle if it is unwritten
     /// there, since the commit may retire its initial value.
     #[inline(always)]
-    fn before<T: Send + Sync + 'static>(&self, var: &Var<T>) -> Before {
+    pub(super) fn before<T: Send + Sync + 'static>(&self, var: &Var<T>) -> Before {
         match self.lookup(var) {
             Some(slot) => {
                 // SAFETY: I3: the snapshot is pinned.
@@ -282,62 +283,19 @@ impl<'s> Workspace<'s> {
         self.write(var, new);
     }
 
-    /// Buffers a merge function. Not for a variable with a written value.
-    pub(crate) fn merge<T: Send + Sync + 'static>(&self, var: &Var<T>, f: impl Fn(&T) -> T + Send + Sync + 'static) {
-        let f = merge::Typed::<T, _>::erase(f);
-        // SAFETY: I9: no user code runs while the reference is alive.
+    /// Notes that a map will get a next version.
+    pub(super) fn note_map_write(&self, var: &Var<Tree>) {
+        // SAFETY: I9: no user code runs.
         let writes = unsafe { self.writes() };
-        let at = match writes.find(var.slot()) {
-            Some(at) => at,
-            // A box-less word: never looked at while the entry has merges.
-            None => writes.insert(var.slot(), var.born(), self.before(var), Word::EMPTY, is_inline::<T>()),
-        };
-        writes.push_merge(at, f);
+        if writes.find(var.slot()).is_none() {
+            writes.insert_map(var.slot(), var.born(), self.before(var));
+        }
     }
 
-    /// Registers a function of the value that the commit will publish, and says where its result will be.
-    pub(crate) fn then<T: Send + Sync + 'static, R: Send + 'static>(
-        &self,
-        var: &Var<T>,
-        g: impl Fn(&T) -> R + Send + Sync + 'static,
-    ) -> Outbox<R> {
-        let (f, out) = merge::then::<T, R>(g);
-        // SAFETY: I9: no user code runs while the reference is alive.
-        unsafe { self.writes() }.push_then(var.slot(), f);
-        out
-    }
-
-    /// Turns a variable's merges into a written value, computed from the snapshot. Runs the merge functions.
-    pub(crate) fn promote<T: Send + Sync + 'static>(&self, var: &Var<T>) {
-        // SAFETY: I9: the functions are cloned out before any of them runs.
-        let merges = unsafe {
-            let writes = self.writes();
-            let Some(at) = writes.find(var.slot()) else { return };
-            writes.entries[at].state.merges.to_vec()
-        };
-        if merges.is_empty() {
-            return;
-        }
-        let cell = var.erase();
-        let source = match self.lookup(var) {
-            // SAFETY: I3: the snapshot is pinned.
-            Some(slot) => Source::Word(unsafe { &raw const (*slot).word }),
-            None => Source::Initial(cell.as_ptr()),
-        };
-        let mut made: Vec<OwnedWord> = Vec::new();
-        // SAFETY: I3: the source is in the pinned snapshot, or the initial value of a variable unwritten there (I8).
-        unsafe { merge::apply_all(&merges, source, is_inline::<T>(), &mut made) };
-        let new = made.pop().expect("there is at least one function");
-        let word = new.word;
-        new.publish();
-        // SAFETY: I9: the functions have run. A merge is superseded, so there is no box to drop.
-        let writes = unsafe { self.writes() };
-        if let Some(at) = writes.find(var.slot()) {
-            let superseded = writes.replace(at, word);
-            if let Some(boxed) = superseded {
-                reclaim::dispose_one(Garbage::Value(boxed));
-            }
-        }
+    /// How many parts that can be undone are under way.
+    pub(super) fn depth(&self) -> u32 {
+        // SAFETY: I9: a short look.
+        unsafe { self.writes() }.depth
     }
 
     /// Begins a part that [`Workspace::undo`] can take back.
@@ -348,18 +306,24 @@ impl<'s> Workspace<'s> {
 
     /// Ends the part; its writes stay.
     pub(crate) fn keep(&self, mark: Mark) {
-        self.with_trash(|writes, trash| writes.keep(mark, trash));
+        self.with_trash(|Scratch { writes, maps, .. }, trash| {
+            maps.keep(writes.depth);
+            writes.keep(mark, trash);
+        });
     }
 
     /// Ends the part; exactly its writes are undone.
     pub(crate) fn undo(&self, mark: Mark) {
-        self.with_trash(|writes, trash| writes.undo(mark, trash));
+        self.with_trash(|Scratch { writes, maps, .. }, trash| {
+            maps.undo(writes.depth, trash);
+            writes.undo(mark, trash);
+        });
     }
 
-    fn with_trash(&self, f: impl FnOnce(&mut WriteSet, &mut Vec<Garbage>)) {
+    fn with_trash(&self, f: impl FnOnce(&mut Scratch, &mut Vec<Garbage>)) {
         let mut trash = Vec::new();
-        // SAFETY: I9: `f` is the write set's own code; the garbage is dropped after the borrow.
-        f(unsafe { self.writes() }, &mut trash);
+        // SAFETY: I9: `f` is the logs' own code; the garbage is dropped after the borrow.
+        f(unsafe { self.scratch() }, &mut trash);
         reclaim::dispose(&mut trash);
     }
 
@@ -408,6 +372,7 @@ impl<'s> Workspace<'s> {
             member.leave();
             let scratch = self.scratch();
             scratch.writes.clear(published, &mut scratch.trash);
+            scratch.maps.clear(&mut scratch.trash);
         }
     }
 

@@ -19,6 +19,9 @@ pub(super) const LENT: u8 = 2;
 /// A `modify` is looking at the buffered value.
 pub(super) const IN_USE: u8 = 4;
 
+/// The variable is a map, whose next version is built at the commit from the attempt's part of it (M2).
+pub(super) const MAP: u8 = 8;
+
 /// What an attempt will do to one variable.
 pub(super) struct Entry {
     pub(super) slot: u32,
@@ -91,8 +94,13 @@ pub(super) struct State {
 }
 
 impl State {
+    /// Whether the value is made at the commit.
     pub(super) fn is_merge(&self) -> bool {
-        !self.merges.is_empty()
+        !self.merges.is_empty() || self.is_map()
+    }
+
+    pub(super) fn is_map(&self) -> bool {
+        self.flags & MAP != 0
     }
 
     pub(super) fn is_inline(&self) -> bool {
@@ -153,7 +161,8 @@ pub(super) struct WriteSet {
     pub(super) entries: Vec<Entry>,
     index: Index,
     undo: Vec<Undo>,
-    depth: u32,
+    /// How many parts that can be undone are under way.
+    pub(super) depth: u32,
     /// What was superseded or undone and cannot go before the attempt ends.
     graveyard: Vec<State>,
     undone_thens: Vec<Then>,
@@ -167,8 +176,10 @@ pub(super) struct WriteSet {
     boxed: bool,
     /// Something else in here needs more than forgetting.
     heavy: bool,
-    /// There are, or were, merge functions or `then` functions.
+    /// There are, or were, merge functions or `then` functions, or maps.
     pub(super) functions: bool,
+    /// There are, or were, maps.
+    pub(super) maps: bool,
 }
 
 impl WriteSet {
@@ -221,6 +232,13 @@ impl WriteSet {
             return None;
         }
         self.bury(old)
+    }
+
+    /// A first write to a map.
+    pub(super) fn insert_map(&mut self, slot: u32, born: u64, before: Before) {
+        let at = self.insert(slot, born, before, Word::EMPTY, false);
+        self.entries[at].state.flags |= MAP;
+        (self.heavy, self.functions, self.maps) = (true, true, true);
     }
 
     /// One more merge function for a variable: a new entry, or one that is a merge already.
@@ -337,7 +355,7 @@ impl WriteSet {
     #[cold]
     fn clear_heavy(&mut self, published: bool, trash: &mut Vec<Garbage>) {
         self.heavy = false;
-        self.functions = false;
+        (self.functions, self.maps) = (false, false);
         self.depth = 0;
         self.lent.clear();
         for Undo { state, .. } in self.undo.drain(..).rev() {

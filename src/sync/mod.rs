@@ -35,7 +35,7 @@ pub(crate) mod atomic {
 /// Atomics that stay the standard ones under loom: counts that order nothing that a model looks at, and statistics. They add
 /// no branches to a model.
 pub(crate) mod plain {
-    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 }
 
 pub(crate) use std::sync::{Arc, OnceLock, Weak};

@@ -1,0 +1,165 @@
+//! What both maps have in common: reads from any view, and the making of a map.
+
+use super::view::View;
+use super::view::sealed::Source;
+use crate::attempt::check_same_space;
+use crate::store::{KeptSnapshot, MapVar, Row, Sought, Store, Walk};
+use crate::tx::Tx;
+use std::cmp::Ordering;
+use std::fmt;
+use std::ops::Bound;
+
+/// What a key must be.
+pub(super) trait Key: Clone + Send + Sync + 'static {}
+impl<K: Clone + Send + Sync + 'static> Key for K {}
+
+/// Reads a key.
+#[inline]
+pub(super) fn get<'a, K: Key, V: Send + Sync + 'static, C: Fn(&K) -> Ordering>(
+    map: &'a MapVar<K, V>,
+    view: &'a impl View,
+    sought: &Sought<C>,
+    owned: impl FnOnce() -> K,
+) -> Option<&'a Row<K, V>> {
+    match view.source() {
+        Source::Tx(tx) => tx.attempt.map_get(map, sought, owned),
+        Source::Snapshot(snapshot) => {
+            check_same_space(&map.var, snapshot.kept().store());
+            map.find_in(snapshot.kept().read(&map.var), sought)
+        }
+    }
+}
+
+pub(super) fn len<K: Key, V: Send + Sync + 'static>(map: &MapVar<K, V>, view: &impl View) -> usize {
+    match view.source() {
+        Source::Tx(tx) => tx.attempt.map_len(map),
+        Source::Snapshot(snapshot) => {
+            check_same_space(&map.var, snapshot.kept().store());
+            snapshot.kept().read(&map.var).len()
+        }
+    }
+}
+
+/// All rows.
+pub(super) fn walk<'a, K: Key, V: Send + Sync + 'static>(map: &'a MapVar<K, V>, view: &'a impl View) -> Walk<'a, K, V> {
+    match view.source() {
+        Source::Tx(tx) => tx.attempt.map_walk(map),
+        Source::Snapshot(snapshot) => {
+            check_same_space(&map.var, snapshot.kept().store());
+            map.walk(snapshot.kept().read(&map.var))
+        }
+    }
+}
+
+/// The rows in a range of keys.
+pub(super) fn walk_range<'a, K: Key, V: Send + Sync + 'static>(
+    map: &'a MapVar<K, V>,
+    view: &'a impl View,
+    low: Bound<K>,
+    high: Bound<K>,
+) -> Walk<'a, K, V> {
+    match view.source() {
+        Source::Tx(tx) => tx.attempt.map_walk_range(map, low, high),
+        Source::Snapshot(snapshot) => {
+            check_same_space(&map.var, snapshot.kept().store());
+            map.walk_range(snapshot.kept().read(&map.var), low.as_ref(), high.as_ref())
+        }
+    }
+}
+
+/// Puts a value in; what was there before.
+pub(super) fn insert<'a, K: Key, V: Send + Sync + 'static>(
+    map: &'a MapVar<K, V>,
+    tx: &'a Tx<'_>,
+    number: u64,
+    key: K,
+    value: V,
+) -> Option<&'a V> {
+    let old = get_own(map, tx, number, &key);
+    tx.attempt.map_put(map, number, key, value);
+    old.map(|row| &row.value)
+}
+
+/// Puts a value in if the key is absent; whether it was.
+pub(super) fn insert_new<K: Key, V: Send + Sync + 'static>(
+    map: &MapVar<K, V>,
+    tx: &Tx<'_>,
+    number: u64,
+    key: K,
+    value: V,
+) -> bool {
+    let absent = get_own(map, tx, number, &key).is_none();
+    if absent {
+        tx.attempt.map_put(map, number, key, value);
+    }
+    absent
+}
+
+/// Reads a key of which there is one like those of the map.
+pub(super) fn get_own<'a, K: Key, V: Send + Sync + 'static>(
+    map: &'a MapVar<K, V>,
+    tx: &'a Tx<'_>,
+    number: u64,
+    key: &K,
+) -> Option<&'a Row<K, V>> {
+    let compare = |other: &K| (map.compare())(other, key);
+    tx.attempt.map_get(map, &Sought { kind: map.kind, number, compare }, || key.clone())
+}
+
+/// Takes an entry out.
+pub(super) fn remove<'a, K: Key, V: Send + Sync + 'static, C: Fn(&K) -> Ordering>(
+    map: &'a MapVar<K, V>,
+    tx: &'a Tx<'_>,
+    sought: &Sought<C>,
+    owned: impl FnOnce() -> K,
+) -> Option<&'a Row<K, V>> {
+    let row = tx.attempt.map_get(map, sought, owned)?;
+    tx.attempt.map_remove(map, sought.number, row);
+    Some(row)
+}
+
+/// A map as `Debug` shows it.
+pub(super) fn debug<K: Key + fmt::Debug, V: Send + Sync + fmt::Debug + 'static>(
+    map: &MapVar<K, V>,
+    type_name: &str,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    struct Entries<'a, K, V>(&'a MapVar<K, V>, &'a KeptSnapshot);
+    impl<K: Key + fmt::Debug, V: Send + Sync + fmt::Debug + 'static> fmt::Debug for Entries<'_, K, V> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let mut walk = self.0.walk(self.1.read(&self.0.var));
+            f.debug_map().entries(std::iter::from_fn(|| walk.next_front().map(|row| (&row.key, &row.value)))).finish()
+        }
+    }
+    let snapshot = KeptSnapshot::take(map.var.home().unwrap_or_else(|| Store::global()));
+    let mut out = f.debug_struct(type_name);
+    if let Some(name) = map.var.name() {
+        out.field("name", &name);
+    }
+    out.field("entries", &Entries(map, &snapshot)).finish()
+}
+
+/// The last entry of each key, in the order of the map.
+pub(super) fn last_of_each<K, V>(
+    mut rows: Vec<(u64, K, V)>,
+    order: impl Fn(&K, &K) -> Ordering,
+    same: impl Fn(&K, &K) -> bool,
+) -> Vec<(u64, K, V)> {
+    rows.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| order(&a.1, &b.1)));
+    let mut distinct: Vec<(u64, K, V)> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let of_number = distinct.iter_mut().rev().take_while(|before| before.0 == row.0);
+        let mut found = None;
+        for before in of_number {
+            if same(&before.1, &row.1) {
+                found = Some(before);
+                break;
+            }
+        }
+        match found {
+            Some(before) => *before = row,
+            None => distinct.push(row),
+        }
+    }
+    distinct
+}

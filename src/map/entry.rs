@@ -1,0 +1,86 @@
+//! One entry of a map, looked up once (§6.1).
+
+use super::base;
+use crate::store::{MapVar, Row};
+use crate::tx::Tx;
+use std::fmt;
+
+/// An entry of a map in a transaction, present or not; from [`TMap::entry`](crate::TMap::entry) and
+/// [`TOrdMap::entry`](crate::TOrdMap::entry). The key counts as read.
+///
+/// ```
+/// use tvar::{TMap, atomically};
+/// let words: TMap<String, usize> = TMap::new();
+/// atomically(|tx| {
+///     for word in ["to", "be", "or", "not", "to", "be"] {
+///         words.entry(tx, word.into()).and_modify(|n| n + 1).or_insert(1);
+///     }
+///     assert_eq!(words.get(tx, "be"), Some(&2));
+///     Ok(())
+/// });
+/// ```
+pub struct Entry<'a, K, V> {
+    pub(super) map: &'a MapVar<K, V>,
+    pub(super) tx: &'a Tx<'a>,
+    pub(super) number: u64,
+    pub(super) key: K,
+    pub(super) row: Option<&'a Row<K, V>>,
+}
+
+impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Entry<'a, K, V> {
+    /// The key that was asked for.
+    pub fn key(&self) -> &K {
+        &self.key
+    }
+
+    /// Whether the key is in the map.
+    pub fn is_present(&self) -> bool {
+        self.row.is_some()
+    }
+
+    /// The value that is there, or else this one, which is put in.
+    pub fn or_insert(self, value: V) -> &'a V {
+        self.or_insert_with(|| value)
+    }
+
+    /// The value that is there, or else that of the function, which is put in. The function may use the transaction.
+    pub fn or_insert_with(self, value: impl FnOnce() -> V) -> &'a V {
+        match self.row {
+            Some(row) => &row.value,
+            None => {
+                let value = value();
+                &self.put(value).value
+            }
+        }
+    }
+
+    /// The value that is there, or else the default, which is put in.
+    #[allow(clippy::unwrap_or_default, reason = "this is what is being defined")]
+    pub fn or_default(self) -> &'a V
+    where
+        V: Default,
+    {
+        self.or_insert_with(V::default)
+    }
+
+    /// Replaces the value by a function of it, if the key is there. The function may use the transaction.
+    #[must_use]
+    pub fn and_modify(mut self, f: impl FnOnce(&V) -> V) -> Self {
+        if let Some(row) = self.row {
+            let value = f(&row.value);
+            self.row = Some(self.put(value));
+        }
+        self
+    }
+
+    fn put(&self, value: V) -> &'a Row<K, V> {
+        self.tx.attempt.map_put(self.map, self.number, self.key.clone(), value);
+        base::get_own(self.map, self.tx, self.number, &self.key).expect("just put in")
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Entry<'_, K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("key", &self.key).field("value", &self.row.map(|row| &row.value)).finish()
+    }
+}

@@ -1,0 +1,55 @@
+//! Iterators over maps.
+
+use crate::store::Walk;
+use std::fmt;
+use std::iter::FusedIterator;
+
+/// The entries of a map, as one version has them (§6.2).
+pub struct Iter<'a, K, V>(pub(super) Walk<'a, K, V>);
+
+/// The entries of an ordered map in a range of keys, from both ends (§6.2).
+///
+/// What the iterator has not come to is not read: a commit there does not conflict.
+pub struct Range<'a, K, V>(pub(super) Walk<'a, K, V>);
+
+/// The keys of a map.
+pub struct Keys<'a, K, V>(pub(super) Walk<'a, K, V>);
+
+/// The values of a map.
+pub struct Values<'a, K, V>(pub(super) Walk<'a, K, V>);
+
+macro_rules! iterator {
+    ($name:ident, $item:ty, $row:ident => $value:expr) => {
+        impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Iterator for $name<'a, K, V> {
+            type Item = $item;
+
+            fn next(&mut self) -> Option<Self::Item> {
+                self.0.next_front().map(|$row| $value)
+            }
+
+            fn size_hint(&self) -> (usize, Option<usize>) {
+                (self.0.len(), Some(self.0.len()))
+            }
+        }
+
+        impl<K: Send + Sync + 'static, V: Send + Sync + 'static> DoubleEndedIterator for $name<'_, K, V> {
+            fn next_back(&mut self) -> Option<Self::Item> {
+                self.0.next_back().map(|$row| $value)
+            }
+        }
+
+        impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ExactSizeIterator for $name<'_, K, V> {}
+        impl<K: Send + Sync + 'static, V: Send + Sync + 'static> FusedIterator for $name<'_, K, V> {}
+
+        impl<K: Send + Sync + 'static, V: Send + Sync + 'static> fmt::Debug for $name<'_, K, V> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).field("left", &self.0.len()).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+iterator!(Iter, (&'a K, &'a V), row => (&row.key, &row.value));
+iterator!(Range, (&'a K, &'a V), row => (&row.key, &row.value));
+iterator!(Keys, &'a K, row => &row.key);
+iterator!(Values, &'a V, row => &row.value);

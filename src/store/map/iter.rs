@@ -1,0 +1,259 @@
+//! Walking over the rows of a map: those of a version, overlaid with an attempt's own writes.
+
+use super::super::workspace::Workspace;
+use super::ops::MapVar;
+use super::part::{Job, Part, What};
+use super::ranges::{RangeRead, ranks};
+use super::row::{Row, view};
+use super::tree::{LeafAt, Tree};
+use std::cmp::Ordering;
+use std::ops::{Bound, Range};
+
+/// One of the attempt's writes in the range.
+struct OwnRow<'a, K, V> {
+    rank: usize,
+    new: bool,
+    /// `None`: removed.
+    row: Option<&'a Row<K, V>>,
+}
+
+/// Rows from both ends.
+pub(crate) struct Walk<'a, K, V> {
+    tree: Option<&'a Tree>,
+    /// Ranks of the version's rows that are left.
+    left: Range<usize>,
+    /// All of them.
+    all: Range<usize>,
+    /// The leaves that the ends are in.
+    at: [Option<LeafAt>; 2],
+    own: std::vec::IntoIter<OwnRow<'a, K, V>>,
+    rows: usize,
+    /// Where to note how far the range was read.
+    noted: Option<(&'a Part<K, V>, usize)>,
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> MapVar<K, V> {
+    /// All rows of a version.
+    pub(crate) fn walk<'a>(&'a self, tree: &'a Tree) -> Walk<'a, K, V> {
+        Walk::over(tree, 0..tree.len())
+    }
+
+    /// The rows of a version in a range of keys.
+    pub(crate) fn walk_range<'a>(&'a self, tree: &'a Tree, low: Bound<&K>, high: Bound<&K>) -> Walk<'a, K, V> {
+        // SAFETY: the tree is of this map, and borrowed from what pins it.
+        let ranks = unsafe { ranks::<K, V>((low, high), self.kind, self.compare(), tree) };
+        Walk::over(tree, ranks)
+    }
+}
+
+impl Workspace<'_> {
+    /// All rows that the attempt sees. To be noted as a read of the whole, and without merge functions.
+    pub(crate) fn map_walk<'a, K, V>(&'a self, map: &'a MapVar<K, V>) -> Walk<'a, K, V>
+    where
+        K: Clone + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+    {
+        let tree = self.tree(map);
+        match self.part(map).filter(|part| part.any_ops()) {
+            None => Walk::over(tree, 0..tree.len()),
+            Some(part) if part.is_cleared() => Walk::overlaid(None, 0..0, part, |_| true),
+            Some(part) => Walk::overlaid(Some(tree), 0..tree.len(), part, |_| true),
+        }
+    }
+
+    /// The rows that the attempt sees in a range of keys; what is walked over is noted. Without merge functions.
+    pub(crate) fn map_walk_range<'a, K, V>(
+        &'a self,
+        map: &'a MapVar<K, V>,
+        low: Bound<K>,
+        high: Bound<K>,
+    ) -> Walk<'a, K, V>
+    where
+        K: Clone + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+    {
+        let (part, tree) = (self.part_of(map), self.tree(map));
+        let compare = map.compare();
+        let contains = |key: &K| {
+            (match &low {
+                Bound::Unbounded => true,
+                Bound::Included(low) => compare(key, low) != Ordering::Less,
+                Bound::Excluded(low) => compare(key, low) == Ordering::Greater,
+            }) && (match &high {
+                Bound::Unbounded => true,
+                Bound::Included(high) => compare(key, high) != Ordering::Greater,
+                Bound::Excluded(high) => compare(key, high) == Ordering::Less,
+            })
+        };
+        if part.is_cleared() {
+            return Walk::overlaid(None, 0..0, part, contains);
+        }
+        // SAFETY: I3: the tree is of the snapshot, which is pinned as long as `self` can be borrowed.
+        let ranks = unsafe { ranks::<K, V>((low.as_ref(), high.as_ref()), map.kind, compare, tree) };
+        let mut walk =
+            if part.any_ops() { Walk::overlaid(Some(tree), ranks, part, contains) } else { Walk::over(tree, ranks) };
+        let ranges = &mut part.state.borrow_mut().ranges;
+        ranges.push(RangeRead::new(low, high, tree));
+        walk.noted = Some((part, ranges.len() - 1));
+        walk
+    }
+}
+
+impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
+    fn over(tree: &'a Tree, ranks: Range<usize>) -> Self {
+        let rows = ranks.len();
+        Walk {
+            tree: Some(tree),
+            left: ranks.clone(),
+            all: ranks,
+            at: [None; 2],
+            own: Vec::new().into_iter(),
+            rows,
+            noted: None,
+        }
+    }
+
+    fn overlaid(
+        tree: Option<&'a Tree>,
+        ranks: Range<usize>,
+        part: &'a Part<K, V>,
+        contains: impl Fn(&K) -> bool,
+    ) -> Self {
+        let empty = Tree::dead();
+        let jobs = part.jobs(tree.unwrap_or(&empty));
+        let mut rows = ranks.len();
+        let mut own = Vec::new();
+        for Job { rank, new, op, .. } in jobs {
+            let inside = if new { ranks.start <= rank && rank <= ranks.end } else { ranks.contains(&rank) };
+            if !inside {
+                continue;
+            }
+            let row = part.lend(op);
+            if new && !row.is_some_and(|row| contains(&row.key)) {
+                continue;
+            }
+            match (new, row) {
+                (true, _) => rows += 1,
+                (false, None) => rows -= 1,
+                (false, Some(_)) => {}
+            }
+            own.push(OwnRow { rank, new, row });
+        }
+        Walk { tree, left: ranks.clone(), all: ranks, at: [None; 2], own: own.into_iter(), rows, noted: None }
+    }
+
+    /// So many are left.
+    pub(crate) fn len(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn next_front(&mut self) -> Option<&'a Row<K, V>> {
+        loop {
+            let own = self.own.as_slice().first();
+            match own {
+                Some(own) if own.rank == self.left.start && (own.new || !self.left.is_empty()) => {
+                    let (row, new) = (own.row, own.new);
+                    self.own.next();
+                    if !new {
+                        self.left.start += 1;
+                    }
+                    // Who sees a row of its own knows what is between the rows around it.
+                    self.note(usize::from(new), 0);
+                    if row.is_some() {
+                        self.rows -= 1;
+                        return row;
+                    }
+                }
+                _ if self.left.is_empty() => {
+                    self.note_end();
+                    return None;
+                }
+                _ => {
+                    let rank = self.left.start;
+                    self.left.start += 1;
+                    self.note(0, 0);
+                    self.rows -= 1;
+                    return Some(self.row(rank, 0));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn next_back(&mut self) -> Option<&'a Row<K, V>> {
+        loop {
+            let own = self.own.as_slice().last();
+            match own {
+                Some(own) if own.new && own.rank == self.left.end || !own.new && own.rank + 1 == self.left.end => {
+                    let (row, new) = (own.row, own.new);
+                    self.own.next_back();
+                    if !new {
+                        self.left.end -= 1;
+                    }
+                    self.note(0, usize::from(new));
+                    if row.is_some() {
+                        self.rows -= 1;
+                        return row;
+                    }
+                }
+                _ if self.left.is_empty() => {
+                    self.note_end();
+                    return None;
+                }
+                _ => {
+                    self.left.end -= 1;
+                    let rank = self.left.end;
+                    self.note(0, 0);
+                    self.rows -= 1;
+                    return Some(self.row(rank, 1));
+                }
+            }
+        }
+    }
+
+    /// The version's row of this rank, of which one is left at this end.
+    fn row(&mut self, rank: usize, end: usize) -> &'a Row<K, V> {
+        let tree = self.tree.expect("there are rows");
+        // SAFETY: the tree is borrowed from what pins it for `'a`, and so are its rows.
+        unsafe {
+            let fits = |at: &LeafAt| rank.checked_sub(at.first).is_some_and(|i| i < (*at.leaf).node.len);
+            let at = match self.at[end] {
+                Some(at) if fits(&at) => at,
+                _ => *self.at[end].insert(tree.leaf_at(rank)),
+            };
+            view((*at.leaf).at(rank - at.first).row)
+        }
+    }
+
+    /// Notes how far the range has been read, and so many rows further.
+    fn note(&self, front: usize, back: usize) {
+        let Some((part, at)) = self.noted else { return };
+        let state = part.state.borrow();
+        let range = &state.ranges[at];
+        let (read_front, read_back) = (self.left.start - self.all.start, self.all.end - self.left.end);
+        range.front.set(range.front.get().max(read_front + front));
+        range.back.set(range.back.get().max(read_back + back));
+        if self.left.is_empty() && front + back > 0 {
+            range.whole.set(true);
+        }
+    }
+
+    /// The ends have met: all of the range is known.
+    fn note_end(&self) {
+        let Some((part, at)) = self.noted else { return };
+        part.state.borrow().ranges[at].whole.set(true);
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
+    /// The row of a write, handed out.
+    fn lend(&self, op: usize) -> Option<&Row<K, V>> {
+        let mut state = self.state.borrow_mut();
+        let op = &mut state.ops[op];
+        op.set_lent();
+        match &op.what {
+            // SAFETY: M3: a row that is lent stays in the part until it goes, with the attempt.
+            What::Put(row) => Some(unsafe { &*crate::sync::Arc::as_ptr(row) }),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! The operations of an attempt on maps (M3).
+
+use super::super::Store;
+use super::super::cell::Var;
+use super::super::reclaim::{self, Garbage};
+use super::super::workspace::Workspace;
+use super::build::{self, merged};
+use super::part::{AnyPart, MergeFn, Own, Part, What};
+use super::reads::Seen;
+use super::row::{Kind, Row, Sought, borrow, give, view};
+use super::tree::Tree;
+use crate::sync::Arc;
+use std::cmp::Ordering;
+use std::marker::PhantomData;
+
+/// A handle to a map.
+pub(crate) struct MapVar<K, V> {
+    pub(crate) var: Var<Tree>,
+    pub(crate) kind: Kind,
+    compare: fn(&K, &K) -> Ordering,
+    _rows: PhantomData<Row<K, V>>,
+}
+
+impl<K, V> Clone for MapVar<K, V> {
+    fn clone(&self) -> Self {
+        MapVar { var: self.var.clone(), kind: self.kind, compare: self.compare, _rows: PhantomData }
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> MapVar<K, V> {
+    /// A new map with these rows, which come in the order of its kind, with their numbers.
+    pub(crate) fn new(
+        store: &Arc<Store>,
+        name: Option<Box<str>>,
+        kind: Kind,
+        compare: fn(&K, &K) -> Ordering,
+        rows: impl Iterator<Item = (u64, K, V)>,
+    ) -> Self {
+        let tree = build::initial(rows.map(|(number, key, value)| (number, Row::new(key, value))));
+        let var = Var::new(store, name, tree);
+        var.note_map(store);
+        MapVar { var, kind, compare, _rows: PhantomData }
+    }
+
+    /// How keys compare.
+    pub(crate) fn compare(&self) -> fn(&K, &K) -> Ordering {
+        self.compare
+    }
+
+    /// Finds a row in a version of the map.
+    pub(crate) fn find_in<'a, C: Fn(&K) -> Ordering>(
+        &'a self,
+        tree: &'a Tree,
+        sought: &Sought<C>,
+    ) -> Option<&'a Row<K, V>> {
+        // SAFETY: the tree is of this map, and borrowed from what pins it; so are its rows.
+        unsafe { sought.find::<K, V>(tree).map(|found| view(found.row)) }
+    }
+}
+
+/// A count of a row that may be the last one: its end is like that of any value.
+struct Held<K: Send + Sync + 'static, V: Send + Sync + 'static>(Option<Arc<Row<K, V>>>);
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Drop for Held<K, V> {
+    fn drop(&mut self) {
+        reclaim::dispose_one(Garbage::Value(give(self.0.take().expect("dropped once"))));
+    }
+}
+
+impl Workspace<'_> {
+    /// The snapshot's version of a map.
+    #[inline(always)]
+    pub(crate) fn tree<'a, K, V>(&'a self, map: &'a MapVar<K, V>) -> &'a Tree {
+        self.read(&map.var)
+    }
+
+    #[inline(always)]
+    fn log_map(&self, slot: u32, seen: Seen) {
+        // SAFETY: I9: a short look.
+        let maps = unsafe { &mut self.scratch().maps };
+        maps.used = true;
+        maps.keys.push(slot, seen);
+    }
+
+    /// The attempt's part of a map, if it has one.
+    #[inline(always)]
+    pub(super) fn part<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static>(
+        &self,
+        map: &MapVar<K, V>,
+    ) -> Option<&Part<K, V>> {
+        let slot = map.var.slot();
+        // SAFETY: I9: a short look.
+        let parts = unsafe { &self.scratch().maps.parts };
+        let (_, part) = parts.iter().find(|(of, _)| *of == slot)?;
+        let part: *const dyn AnyPart = &raw const **part;
+        // SAFETY: a part of this map has the map's types; it is boxed, and stays until the attempt ends.
+        Some(unsafe { &*part.cast::<Part<K, V>>() })
+    }
+
+    /// The attempt's part of a map.
+    pub(super) fn part_of<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static>(
+        &self,
+        map: &MapVar<K, V>,
+    ) -> &Part<K, V> {
+        if self.part(map).is_none() {
+            let part = Part::<K, V>::new(map.var.slot(), map.kind, map.compare);
+            // SAFETY: I9: no user code runs.
+            let maps = unsafe { &mut self.scratch().maps };
+            maps.used = true;
+            maps.parts.push((map.var.slot(), Box::new(part)));
+        }
+        let part = self.part(map).expect("just made");
+        part.then.set(self.tree(map));
+        part
+    }
+
+    /// Reads a key: the attempt's own row, or the snapshot's.
+    #[inline]
+    pub(crate) fn map_get<'a, K, V, C>(
+        &'a self,
+        map: &'a MapVar<K, V>,
+        sought: &Sought<C>,
+        owned: impl FnOnce() -> K,
+    ) -> Option<&'a Row<K, V>>
+    where
+        K: Clone + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        C: Fn(&K) -> Ordering,
+    {
+        if let Some(part) = self.part(map) {
+            match part.own(sought, true) {
+                Own::Row(row) => return Some(row),
+                Own::Absent => return None,
+                Own::Merge => return self.promote_key(map, part, sought),
+                Own::Nothing => {}
+            }
+        }
+        self.map_read(map, sought, owned)
+    }
+
+    /// Replaces a value by a function of it; `false`: the key is not there.
+    pub(crate) fn map_modify<K, V, C>(
+        &self,
+        map: &MapVar<K, V>,
+        sought: &Sought<C>,
+        owned: impl FnOnce() -> K,
+        f: impl FnOnce(&V) -> V,
+    ) -> bool
+    where
+        K: Clone + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        C: Fn(&K) -> Ordering,
+    {
+        let own = self.part(map).map_or(Own::Nothing, |part| part.own(sought, false));
+        // Held by a count, not lent, so that a loop of these uses bounded memory (§2.1).
+        let own = match own {
+            // SAFETY: every row is behind an `Arc`; no code of the user's has run since it was found.
+            Own::Row(row) => Some(unsafe { borrow::<K, V>(std::ptr::from_ref(row).cast_mut().cast()) }),
+            Own::Nothing | Own::Absent | Own::Merge => None,
+        };
+        if let Some(row) = own {
+            let held = Held(Some(row));
+            let row = held.0.as_ref().expect("until the drop");
+            let value = f(&row.value);
+            self.push_op(map, sought.number, What::Put(Row::new(row.key.clone(), value)));
+            return true;
+        }
+        let Some(row) = self.map_get(map, sought, owned) else { return false };
+        let value = f(&row.value);
+        self.push_op(map, sought.number, What::Put(Row::new(row.key.clone(), value)));
+        true
+    }
+
+    /// Reads a key of the snapshot.
+    #[inline]
+    fn map_read<'a, K, V, C>(
+        &'a self,
+        map: &'a MapVar<K, V>,
+        sought: &Sought<C>,
+        owned: impl FnOnce() -> K,
+    ) -> Option<&'a Row<K, V>>
+    where
+        K: Clone + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        C: Fn(&K) -> Ordering,
+    {
+        let tree = self.tree(map);
+        // SAFETY: I3: the tree is of the snapshot, which is pinned as long as `self` can be borrowed.
+        let found = unsafe { sought.find::<K, V>(tree) };
+        match sought.kind {
+            Kind::Hash if found.is_none() => {
+                // Keys of the same hash may be there.
+                // SAFETY: as above.
+                let count = unsafe { tree.rows_of(sought.number) }.0;
+                self.log_map(map.var.slot(), Seen::Number(sought.number, count));
+            }
+            Kind::Hash | Kind::Exact => {
+                let count = match (&found, sought.kind) {
+                    (None, _) => 0,
+                    (Some(_), Kind::Exact) => 1,
+                    // SAFETY: as above.
+                    (Some(found), _) => unsafe { tree.count_of(*found) },
+                };
+                self.log_map(map.var.slot(), Seen::Number(sought.number, count));
+            }
+            Kind::Ordered => self.part_of(map).log_point(owned(), found.is_some()),
+        }
+        // SAFETY: as above.
+        found.map(|found| unsafe { view(found.row) })
+    }
+
+    /// The value of a key with merge functions is needed now: an ordinary read and write from here on (§4.5).
+    #[cold]
+    fn promote_key<'a, K, V, C>(
+        &'a self,
+        map: &'a MapVar<K, V>,
+        part: &'a Part<K, V>,
+        sought: &Sought<C>,
+    ) -> Option<&'a Row<K, V>>
+    where
+        K: Clone + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        C: Fn(&K) -> Ordering,
+    {
+        let (initial, functions) = part.merges(sought)?;
+        let old = self.map_read(map, sought, || initial.key.clone());
+        let row = merged(&initial, &functions, old.map(|row| &row.value));
+        self.push_op(map, sought.number, What::Put(row));
+        match part.own(sought, true) {
+            Own::Row(row) => Some(row),
+            _ => None,
+        }
+    }
+
+    /// Gives a key a value.
+    pub(crate) fn map_put<K, V>(&self, map: &MapVar<K, V>, number: u64, key: K, value: V)
+    where
+        K: Clone + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+    {
+        self.push_op(map, number, What::Put(Row::new(key, value)));
+    }
+
+    /// Gives a key that is absent at the commit a value, and one that is there a function of its value.
+    pub(crate) fn map_merge<K, V>(&self, map: &MapVar<K, V>, number: u64, key: K, value: V, f: MergeFn<V>)
+    where
+        K: Clone + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+    {
+        let held = Held(Some(Row::new(key, value)));
+        let initial = held.0.as_ref().expect("until the drop");
+        let sought = Sought { kind: map.kind, number, compare: |other: &K| (map.compare)(other, &initial.key) };
+        let own = self.part(map).map_or(Own::Nothing, |part| part.own(&sought, true));
+        let what = match own {
+            // The attempt's own value is known: nothing to defer.
+            Own::Row(row) => What::Put(Row::new(initial.key.clone(), f(&row.value))),
+            Own::Absent => What::Put(initial.clone()),
+            Own::Merge => return self.part_of(map).push_merge(&sought, self.depth(), f),
+            Own::Nothing => What::Merge(initial.clone(), vec![f]),
+        };
+        self.push_op(map, number, what);
+    }
+
+    /// Takes a key out that is there: the row is what [`Workspace::map_get`] gave.
+    pub(crate) fn map_remove<K, V>(&self, map: &MapVar<K, V>, number: u64, row: &Row<K, V>)
+    where
+        K: Clone + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+    {
+        // SAFETY: every row of a map is behind an `Arc`, and this one is kept by the attempt or its snapshot.
+        let row = unsafe { borrow::<K, V>(std::ptr::from_ref(row).cast_mut().cast()) };
+        self.push_op(map, number, What::Remove(row));
+    }
+
+    /// Takes all keys out.
+    pub(crate) fn map_clear<K, V>(&self, map: &MapVar<K, V>)
+    where
+        K: Clone + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+    {
+        self.push_op(map, 0, What::Clear);
+    }
+
+    fn push_op<K, V>(&self, map: &MapVar<K, V>, number: u64, what: What<K, V>)
+    where
+        K: Clone + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+    {
+        let part = self.part_of(map);
+        self.note_map_write(&map.var);
+        if let Some(superseded) = part.push(number, self.depth(), what) {
+            reclaim::dispose_one(superseded);
+        }
+    }
+
+    /// How many keys the attempt sees.
+    pub(crate) fn map_len<K, V>(&self, map: &MapVar<K, V>) -> usize
+    where
+        K: Clone + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+    {
+        let tree = self.tree(map);
+        let Some(part) = self.part(map).filter(|part| part.any_ops()) else {
+            self.log_map(map.var.slot(), Seen::Shape);
+            return tree.len();
+        };
+        let cleared = part.is_cleared();
+        if !cleared {
+            self.log_map(map.var.slot(), Seen::Shape);
+        }
+        let empty = Tree::dead();
+        let tree = if cleared { &empty } else { tree };
+        part.len_over(tree)
+    }
+
+    /// Notes that all of a map is read.
+    pub(crate) fn map_read_whole<K, V>(&self, map: &MapVar<K, V>) {
+        self.log_map(map.var.slot(), Seen::Whole);
+    }
+
+    /// Turns all merge functions of a map into values, so that its rows can be walked.
+    pub(crate) fn map_promote_all<K, V>(&self, map: &MapVar<K, V>)
+    where
+        K: Clone + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+    {
+        let Some(part) = self.part(map) else { return };
+        for (number, row) in part.merged_rows() {
+            let compare = |other: &K| (map.compare)(other, &row.key);
+            self.promote_key(map, part, &Sought { kind: map.kind, number, compare });
+        }
+    }
+}

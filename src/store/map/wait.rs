@@ -1,0 +1,167 @@
+//! What the maps that an attempt has read look like to a later one: validation, and the look of a sleeper (M4).
+
+use super::super::cell::CellRef;
+use super::super::node::{self, Root};
+use super::super::pins;
+use super::super::value;
+use super::super::workspace::Workspace;
+use super::AnyPart;
+use super::ranges::Settled;
+use super::reads::KeyRead;
+use super::tree::Tree;
+
+/// What a sleeper has read in maps: looked at without a version pinned, and without the attempt.
+#[derive(Default)]
+pub(crate) struct MapWaits {
+    /// With handles of the maps, so that their slots stay theirs.
+    keys: Vec<(CellRef, KeyRead)>,
+    ranges: Vec<(CellRef, Box<dyn Settled>)>,
+}
+
+impl MapWaits {
+    /// Slots of the maps.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
+        self.keys.iter().map(|(cell, _)| cell.slot()).chain(self.ranges.iter().map(|(cell, _)| cell.slot()))
+    }
+}
+
+/// The version of a map in a root, if its slot was written after `version`.
+///
+/// # Safety
+/// The root is pinned, and the slot is a map's, whose number nobody else can get.
+unsafe fn newer<'a>(root: *const Root, slot: u32, version: u64) -> Option<&'a Tree> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let found = node::find(root, slot);
+        (!found.is_null() && (*found).stamp > version).then(|| value::view::<Tree>(&raw const (*found).word))
+    }
+}
+
+impl Workspace<'_> {
+    #[inline(always)]
+    pub(crate) fn has_maps(&self) -> bool {
+        // SAFETY: I9: a short look.
+        unsafe { self.scratch() }.maps.used
+    }
+
+    /// A map in which something that was read is different in a newer root, which is pinned. Runs user code.
+    pub(in crate::store) fn stale_map(&self, root: *const Root) -> Option<u32> {
+        if !self.has_maps() {
+            return None;
+        }
+        let version = self.version.get();
+        // SAFETY: I9: no user code runs in here.
+        let keys = unsafe { &self.scratch().maps.keys };
+        // SAFETY: the caller's promise; I7: the attempt keeps the slots that it has logged.
+        let is_stale = |read: &&KeyRead| unsafe {
+            newer(root, read.slot, version).is_some_and(|tree| tree.is_stale(read.seen, version))
+        };
+        let stale = keys.all().iter().find(is_stale).map(|read| read.slot);
+        stale.or_else(|| {
+            self.find_part(|part| {
+                // SAFETY: as above.
+                part.has_ranges()
+                    && unsafe {
+                        newer(root, part.slot(), version).is_some_and(|tree| part.ranges_are_stale(tree, version))
+                    }
+            })
+        })
+    }
+
+    /// A map of which a key that is written (not merged) is different in a newer root, which is pinned. Runs user code.
+    pub(in crate::store) fn overwritten_map(&self, root: *const Root) -> Option<u32> {
+        if !self.has_maps() {
+            return None;
+        }
+        let version = self.version.get();
+        self.find_part(|part| {
+            // SAFETY: as in `stale_map`.
+            part.is_written()
+                && unsafe { newer(root, part.slot(), version).is_some_and(|tree| part.is_overwritten(tree, version)) }
+        })
+    }
+
+    /// The map of the first part for which the test holds, which may run user code.
+    fn find_part(&self, test: impl Fn(&dyn AnyPart) -> bool) -> Option<u32> {
+        // SAFETY: I9: a short look.
+        let count = unsafe { self.scratch() }.maps.parts.len();
+        (0..count).find_map(|at| {
+            // SAFETY: parts are boxed, and stay until the attempt ends.
+            let part = unsafe { &raw const *self.scratch().maps.parts[at].1 };
+            // SAFETY: as above.
+            let part: &dyn AnyPart = unsafe { &*part };
+            test(part).then(|| part.slot())
+        })
+    }
+
+    /// A map in which something that was read is stale.
+    pub(crate) fn find_stale_map(&self) -> Option<u32> {
+        if !self.has_maps() {
+            return None;
+        }
+        // SAFETY: I9: the owner; nothing else uses the second word before the commit.
+        let newest = unsafe { self.seat.member.pin_base(self.seat.store.newest()) };
+        let _pinned = Unpin(self);
+        self.stale_map(newest)
+    }
+
+    /// What a sleeper must look at; to be asked before the attempt ends. Runs user code.
+    pub(crate) fn map_waits(&self) -> MapWaits {
+        let mut waits = MapWaits::default();
+        if !self.has_maps() {
+            return waits;
+        }
+        let handles = self.seat.store.maps.lock();
+        // A map without handles does not change any more.
+        let handle = |slot: u32| handles.get(&slot).and_then(|weak| weak.upgrade());
+        // SAFETY: I9: no user code runs while the log is borrowed.
+        let keys = unsafe { &self.scratch().maps.keys };
+        let mut distinct = keys.all().to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        waits.keys.extend(distinct.into_iter().filter_map(|read| Some((handle(read.slot)?, read))));
+        // SAFETY: I9: as above; parts are boxed, and stay until the attempt ends.
+        let parts: Vec<*const dyn AnyPart> =
+            unsafe { &self.scratch().maps.parts }.iter().map(|(_, part)| &raw const **part).collect();
+        // SAFETY: as above.
+        let with_ranges = parts.into_iter().filter(|part| unsafe { (**part).has_ranges() });
+        // SAFETY: as above.
+        let cells: Vec<_> = with_ranges.filter_map(|part| Some((handle(unsafe { (*part).slot() })?, part))).collect();
+        drop(handles);
+        for (cell, part) in cells {
+            // SAFETY: as above; the versions that it has read are pinned.
+            waits.ranges.push((cell, unsafe { (*part).settle() }));
+        }
+        waits
+    }
+
+    /// Whether something is different from what the (ended) attempt has read. Runs user code.
+    pub(crate) fn waits_are_stale(&self, waits: &MapWaits) -> bool {
+        if waits.keys.is_empty() && waits.ranges.is_empty() {
+            return false;
+        }
+        // SAFETY: I9: the owner; nothing else uses the second word before the commit.
+        let newest = unsafe { self.seat.member.pin_base(self.seat.store.newest()) };
+        let _pinned = Unpin(self);
+        let version = self.version.get();
+        // SAFETY: pinned; the handles keep the slots.
+        unsafe {
+            let key = |(_, read): &(CellRef, KeyRead)| {
+                newer(newest, read.slot, version).is_some_and(|tree| tree.is_stale(read.seen, version))
+            };
+            let range = |(cell, range): &(CellRef, Box<dyn Settled>)| {
+                newer(newest, cell.slot(), version).is_some_and(|tree| range.are_stale(tree, version))
+            };
+            waits.keys.iter().any(key) || waits.ranges.iter().any(range)
+        }
+    }
+}
+
+/// Lets the second word go, also when code of the user's panics.
+pub(in crate::store) struct Unpin<'a, 's>(pub(in crate::store) &'a Workspace<'s>);
+
+impl Drop for Unpin<'_, '_> {
+    fn drop(&mut self) {
+        pins::release(&self.0.seat.member.words[1]);
+    }
+}
