@@ -1,7 +1,7 @@
 //! The operations of an attempt on maps (§6.1, §6.2, M3).
 
 use super::access::Attempt;
-use crate::store::{MapVar, Row, Sought, Walk};
+use crate::store::{MapVar, RowRef, Sought, Walk};
 use crate::sync::Arc;
 use crate::sync::steps::{Point, pass};
 use std::cmp::Ordering;
@@ -14,7 +14,7 @@ impl Attempt<'_> {
         map: &'a MapVar<K, V>,
         sought: &Sought<C>,
         owned: impl FnOnce() -> K,
-    ) -> Option<&'a Row<K, V>>
+    ) -> Option<RowRef<'a, K, V>>
     where
         K: Clone + Send + Sync + 'static,
         V: Send + Sync + 'static,
@@ -69,7 +69,7 @@ impl Attempt<'_> {
         done
     }
 
-    pub(crate) fn map_remove<K, V>(&self, map: &MapVar<K, V>, number: u64, row: &Row<K, V>)
+    pub(crate) fn map_remove<K, V>(&self, map: &MapVar<K, V>, number: u64, row: RowRef<'_, K, V>)
     where
         K: Clone + Send + Sync + 'static,
         V: Send + Sync + 'static,

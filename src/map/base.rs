@@ -3,7 +3,7 @@
 use super::view::View;
 use super::view::sealed::Source;
 use crate::attempt::check_same_space;
-use crate::store::{KeptSnapshot, MapVar, Row, Sought, Store, Walk};
+use crate::store::{KeptSnapshot, MapVar, RowRef, Sought, Store, Walk};
 use crate::tx::Tx;
 use std::cmp::Ordering;
 use std::fmt;
@@ -20,7 +20,7 @@ pub(super) fn get<'a, K: Key, V: Send + Sync + 'static, C: Fn(&K) -> Ordering>(
     view: &'a impl View,
     sought: &Sought<C>,
     owned: impl FnOnce() -> K,
-) -> Option<&'a Row<K, V>> {
+) -> Option<RowRef<'a, K, V>> {
     match view.source() {
         Source::Tx(tx) => tx.attempt.map_get(map, sought, owned),
         Source::Snapshot(snapshot) => {
@@ -77,7 +77,7 @@ pub(super) fn insert<'a, K: Key, V: Send + Sync + 'static>(
 ) -> Option<&'a V> {
     let old = get_own(map, tx, number, &key);
     tx.attempt.map_put(map, number, key, value);
-    old.map(|row| &row.value)
+    old.map(|row| row.value)
 }
 
 /// Puts a value in if the key is absent; whether it was.
@@ -101,7 +101,7 @@ pub(super) fn get_own<'a, K: Key, V: Send + Sync + 'static>(
     tx: &'a Tx<'_>,
     number: u64,
     key: &K,
-) -> Option<&'a Row<K, V>> {
+) -> Option<RowRef<'a, K, V>> {
     let compare = |other: &K| (map.compare())(other, key);
     tx.attempt.map_get(map, &Sought { kind: map.kind, number, compare }, || key.clone())
 }
@@ -112,7 +112,7 @@ pub(super) fn remove<'a, K: Key, V: Send + Sync + 'static, C: Fn(&K) -> Ordering
     tx: &'a Tx<'_>,
     sought: &Sought<C>,
     owned: impl FnOnce() -> K,
-) -> Option<&'a Row<K, V>> {
+) -> Option<RowRef<'a, K, V>> {
     let row = tx.attempt.map_get(map, sought, owned)?;
     tx.attempt.map_remove(map, sought.number, row);
     Some(row)
@@ -128,7 +128,7 @@ pub(super) fn debug<K: Key + fmt::Debug, V: Send + Sync + fmt::Debug + 'static>(
     impl<K: Key + fmt::Debug, V: Send + Sync + fmt::Debug + 'static> fmt::Debug for Entries<'_, K, V> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let mut walk = self.0.walk(self.1.read(&self.0.var));
-            f.debug_map().entries(std::iter::from_fn(|| walk.next_front().map(|row| (&row.key, &row.value)))).finish()
+            f.debug_map().entries(std::iter::from_fn(|| walk.next_front().map(|row| (row.key, row.value)))).finish()
         }
     }
     let snapshot = KeptSnapshot::take(map.var.home().unwrap_or_else(|| Store::global()));

@@ -1,7 +1,7 @@
 //! One entry of a map, looked up once (§6.1).
 
 use super::base;
-use crate::store::{MapVar, Row};
+use crate::store::{MapVar, RowRef};
 use crate::tx::Tx;
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub struct Entry<'a, K, V> {
     pub(super) tx: &'a Tx<'a>,
     pub(super) number: u64,
     pub(super) key: K,
-    pub(super) row: Option<&'a Row<K, V>>,
+    pub(super) row: Option<RowRef<'a, K, V>>,
 }
 
 impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Entry<'a, K, V> {
@@ -46,10 +46,10 @@ impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Entry<'a, K
     /// The value that is there, or else that of the function, which is put in. The function may use the transaction.
     pub fn or_insert_with(self, value: impl FnOnce() -> V) -> &'a V {
         match self.row {
-            Some(row) => &row.value,
+            Some(row) => row.value,
             None => {
                 let value = value();
-                &self.put(value).value
+                self.put(value).value
             }
         }
     }
@@ -67,13 +67,13 @@ impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Entry<'a, K
     #[must_use]
     pub fn and_modify(mut self, f: impl FnOnce(&V) -> V) -> Self {
         if let Some(row) = self.row {
-            let value = f(&row.value);
+            let value = f(row.value);
             self.row = Some(self.put(value));
         }
         self
     }
 
-    fn put(&self, value: V) -> &'a Row<K, V> {
+    fn put(&self, value: V) -> RowRef<'a, K, V> {
         self.tx.attempt.map_put(self.map, self.number, self.key.clone(), value);
         base::get_own(self.map, self.tx, self.number, &self.key).expect("just put in")
     }
@@ -81,6 +81,6 @@ impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Entry<'a, K
 
 impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Entry<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("key", &self.key).field("value", &self.row.map(|row| &row.value)).finish()
+        f.debug_struct("Entry").field("key", &self.key).field("value", &self.row.map(|row| row.value)).finish()
     }
 }

@@ -120,7 +120,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Send + Sync + 'static, S: 
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        base::get(&self.map, view, &self.sought(key), || unreachable!("hashes tell keys")).map(|row| &row.value)
+        base::get(&self.map, view, &self.sought(key), || unreachable!("hashes tell keys")).map(|row| row.value)
     }
 
     /// The key and the value of an entry.
@@ -130,7 +130,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Send + Sync + 'static, S: 
         Q: Hash + Eq + ?Sized,
     {
         let row = base::get(&self.map, view, &self.sought(key), || unreachable!("hashes tell keys"))?;
-        Some((&row.key, &row.value))
+        Some((row.key, row.value))
     }
 
     /// Whether a key is there. In a transaction it counts as read, with its value.
@@ -229,7 +229,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Send + Sync + 'static, S: 
         Q: Hash + Eq + ?Sized,
     {
         let row = base::remove(&self.map, tx, &self.sought(key), || unreachable!("hashes tell keys"))?;
-        Some(&row.value)
+        Some(row.value)
     }
 
     /// Replaces the value of a key by a function of it; whether the key is there. A read and a write. The function may use the transaction.

@@ -20,7 +20,7 @@ pub struct Values<'a, K, V>(pub(super) Walk<'a, K, V>);
 
 macro_rules! iterator {
     ($name:ident, $item:ty, $row:ident => $value:expr) => {
-        impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Iterator for $name<'a, K, V> {
+        impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Iterator for $name<'a, K, V> {
             type Item = $item;
 
             fn next(&mut self) -> Option<Self::Item> {
@@ -32,16 +32,16 @@ macro_rules! iterator {
             }
         }
 
-        impl<K: Send + Sync + 'static, V: Send + Sync + 'static> DoubleEndedIterator for $name<'_, K, V> {
+        impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> DoubleEndedIterator for $name<'_, K, V> {
             fn next_back(&mut self) -> Option<Self::Item> {
                 self.0.next_back().map(|$row| $value)
             }
         }
 
-        impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ExactSizeIterator for $name<'_, K, V> {}
-        impl<K: Send + Sync + 'static, V: Send + Sync + 'static> FusedIterator for $name<'_, K, V> {}
+        impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> ExactSizeIterator for $name<'_, K, V> {}
+        impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> FusedIterator for $name<'_, K, V> {}
 
-        impl<K: Send + Sync + 'static, V: Send + Sync + 'static> fmt::Debug for $name<'_, K, V> {
+        impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> fmt::Debug for $name<'_, K, V> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($name)).field("left", &self.0.len()).finish_non_exhaustive()
             }
@@ -49,7 +49,7 @@ macro_rules! iterator {
     };
 }
 
-iterator!(Iter, (&'a K, &'a V), row => (&row.key, &row.value));
-iterator!(Range, (&'a K, &'a V), row => (&row.key, &row.value));
-iterator!(Keys, &'a K, row => &row.key);
-iterator!(Values, &'a V, row => &row.value);
+iterator!(Iter, (&'a K, &'a V), row => (row.key, row.value));
+iterator!(Range, (&'a K, &'a V), row => (row.key, row.value));
+iterator!(Keys, &'a K, row => row.key);
+iterator!(Values, &'a V, row => row.value);

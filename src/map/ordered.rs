@@ -86,7 +86,7 @@ impl<K: Ord + Clone + Send + Sync + 'static, V: Send + Sync + 'static> TOrdMap<K
         K: Borrow<Q>,
         Q: Ord + ToOwned<Owned = K> + ?Sized + 'static,
     {
-        base::get(&self.map, view, &self.sought(key), || key.to_owned()).map(|row| &row.value)
+        base::get(&self.map, view, &self.sought(key), || key.to_owned()).map(|row| row.value)
     }
 
     /// The key and the value of an entry.
@@ -96,7 +96,7 @@ impl<K: Ord + Clone + Send + Sync + 'static, V: Send + Sync + 'static> TOrdMap<K
         Q: Ord + ToOwned<Owned = K> + ?Sized + 'static,
     {
         let row = base::get(&self.map, view, &self.sought(key), || key.to_owned())?;
-        Some((&row.key, &row.value))
+        Some((row.key, row.value))
     }
 
     /// Whether a key is there. In a transaction it counts as read, with its value.
@@ -166,15 +166,15 @@ impl<K: Ord + Clone + Send + Sync + 'static, V: Send + Sync + 'static> TOrdMap<K
     /// Takes the entry with the smallest key out.
     pub fn pop_first<'a>(&'a self, tx: &'a Tx<'_>) -> Option<(&'a K, &'a V)> {
         let row = base::walk_range(&self.map, tx, Bound::Unbounded, Bound::Unbounded).next_front()?;
-        tx.attempt.map_remove(&self.map, number(&row.key), row);
-        Some((&row.key, &row.value))
+        tx.attempt.map_remove(&self.map, number(row.key), row);
+        Some((row.key, row.value))
     }
 
     /// Takes the entry with the greatest key out.
     pub fn pop_last<'a>(&'a self, tx: &'a Tx<'_>) -> Option<(&'a K, &'a V)> {
         let row = base::walk_range(&self.map, tx, Bound::Unbounded, Bound::Unbounded).next_back()?;
-        tx.attempt.map_remove(&self.map, number(&row.key), row);
-        Some((&row.key, &row.value))
+        tx.attempt.map_remove(&self.map, number(row.key), row);
+        Some((row.key, row.value))
     }
 
     /// Puts a value in; the value that was there before. The key counts as read.
@@ -208,7 +208,7 @@ impl<K: Ord + Clone + Send + Sync + 'static, V: Send + Sync + 'static> TOrdMap<K
         Q: Ord + ToOwned<Owned = K> + ?Sized + 'static,
     {
         let row = base::remove(&self.map, tx, &self.sought(key), || key.to_owned())?;
-        Some(&row.value)
+        Some(row.value)
     }
 
     /// Replaces the value of a key by a function of it; whether the key is there. A read and a write. The function may use the transaction.

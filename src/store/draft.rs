@@ -47,7 +47,10 @@ impl Draft<'_> {
             self.limbo.push(Retired::new(0, version, What::Initial(cell.retire_initial())));
         } else if !entry.state.is_inline() {
             // SAFETY: a stamp after `born` is of this variable (I6), whose type is boxed.
-            self.limbo.push(Retired::new(old.stamp, version, What::Value(unsafe { old.word.header() })));
+            let header = unsafe { old.word.header() };
+            // The nodes and rows of a map are the new version's (M2).
+            let what = if entry.state.is_map() { What::MapPlain(header) } else { What::Value(header) };
+            self.limbo.push(Retired::new(old.stamp, version, what));
         }
         self.begin();
         // SAFETY: I2: the draft is private, the base pinned.

@@ -3,6 +3,7 @@
 use super::limbo::{Retired, What};
 use super::node::{self, Child, Leaf, Root};
 use super::reclaim::Garbage;
+use super::value::free_boxed;
 
 /// Collects all values that the limbos of a store still hold and frees every node.
 ///
@@ -24,6 +25,7 @@ pub(super) unsafe fn tear_down(root: *mut Root, retired: Vec<Retired>, garbage: 
                 What::Initial(initial) => garbage.push(Garbage::Initial(initial)),
                 What::MapLeaf(leaf) => drop(Box::from_raw(leaf)),
                 What::MapBranch(branch) => drop(Box::from_raw(branch)),
+                What::MapPlain(header) => free_boxed(header),
                 What::Slot { slot, boxed } => {
                     let found = node::find(root, slot);
                     if boxed && !found.is_null() && (*found).stamp > birth {

@@ -13,6 +13,7 @@ use super::pins::{self, Pinned};
 use super::pool::Pool;
 use super::reclaim::Garbage;
 use super::slots;
+use super::value::free_boxed;
 use crate::sync::atomic::{AtomicU64, Ordering, model_fence};
 
 /// Entries that a limbo collects before a vacuum is worth its scan, for a store with one thread.
@@ -369,6 +370,8 @@ impl Free<'_> {
             What::MapLeaf(leaf) => unsafe { self.pool.maps.put_leaf(leaf) },
             // SAFETY: as above.
             What::MapBranch(branch) => unsafe { self.pool.maps.put_branch(branch) },
+            // SAFETY: as above.
+            What::MapPlain(header) => unsafe { free_boxed(header) },
             What::Value(header) => self.garbage.push(Garbage::Value(header)),
             What::Initial(retired) => self.garbage.push(Garbage::Initial(retired)),
             What::Slot { slot, boxed } => self.slots.push((slot, birth, boxed)),

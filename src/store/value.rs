@@ -67,6 +67,11 @@ impl Word {
         }
     }
 
+    /// A word that is the address of something with such a front.
+    pub(super) fn of_header(header: *mut Header) -> Word {
+        Word { boxed: header }
+    }
+
     /// Whether two words of one inline type hold the same value, bit for bit.
     #[inline(always)]
     pub(super) fn same_bits(self, other: Word) -> bool {

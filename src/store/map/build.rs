@@ -1,61 +1,65 @@
 //! The next version of a map: the writes of an attempt applied to the newest one (M2).
 
-use super::super::limbo::{Retired, What as Gone};
+use super::super::limbo::Retired;
 use super::super::reclaim::Garbage;
+use super::super::value::Word;
+use super::any::AnyPart;
 use super::edit::{Changes, Editor};
-use super::node::{NodePool, RowPtr};
+use super::node::{NodePool, Words};
 use super::part::{Job, MergeFn, Part, What};
-use super::row::{Row, share, view};
-use super::tree::Tree;
+use super::row::{Row, are_inline, give, rows_of, view, word_of, words};
+use super::tree::{Tree, retire_below, retire_row};
 use crate::sync::Arc;
+use std::ptr;
 
-/// A version that was built and is not published yet.
+/// A version that was built and is not published yet: its nodes are those of `parts` until it is.
 pub(in crate::store) struct Built {
-    /// Its nodes are those of `changes` until it is published, and its new rows those of `rows`.
     pub(in crate::store) tree: Tree,
     pub(in crate::store) parts: BuiltParts,
 }
 
 /// What a version that is not published owns.
-#[derive(Default)]
 pub(in crate::store) struct BuiltParts {
     changes: Changes,
-    /// Counts of rows that are in this version alone.
-    rows: Vec<RowPtr>,
+    /// Rows that this build has made.
+    rows: Vec<Garbage>,
     /// The version that it replaces.
-    base: Option<*const Tree>,
+    base: *const Tree,
+    /// Whose writes it has.
+    part: *const dyn AnyPart,
 }
 
 impl BuiltParts {
     /// It was published: what it replaced goes to the limbo.
     ///
     /// # Safety
-    /// The base is pinned.
-    pub(in crate::store) unsafe fn publish(mut self, mut retire: impl FnMut(Retired)) {
-        self.rows.clear();
+    /// The base is pinned, and the attempt has not ended.
+    pub(in crate::store) unsafe fn publish(mut self, pool: &mut NodePool, mut retire: impl FnMut(Retired)) {
+        self.rows.drain(..).for_each(std::mem::forget);
         self.changes.publish().for_each(&mut retire);
-        if let Some(base) = self.base.take() {
-            // SAFETY: the caller's promise.
-            unsafe { &*base }.give_up();
+        // SAFETY: the caller's promise.
+        unsafe {
+            (*self.part).give();
+            (*self.base).give_up();
         }
+        pool.put_changes(std::mem::take(&mut self.changes));
     }
 
     /// It was not: what it made goes; rows end in `trash`.
     pub(in crate::store) fn forget(mut self, pool: &mut NodePool, trash: &mut Vec<Garbage>) {
         // SAFETY: never published, so nobody else has seen the nodes.
         unsafe { self.changes.forget(pool) };
-        trash.extend(self.rows.drain(..).map(Garbage::Value));
+        trash.append(&mut self.rows);
+        pool.put_changes(std::mem::take(&mut self.changes));
     }
 }
 
 impl Drop for BuiltParts {
     fn drop(&mut self) {
-        // A panic in code of the user's has ended the build.
-        let mut trash = Vec::new();
-        std::mem::take(&mut self.rows).into_iter().for_each(|row| trash.push(Garbage::Value(row)));
+        // Not empty if a panic in code of the user's has ended the build.
         // SAFETY: never published.
         unsafe { self.changes.forget(&mut NodePool::default()) };
-        super::super::reclaim::dispose(&mut trash);
+        super::super::reclaim::dispose(&mut self.rows);
     }
 }
 
@@ -72,62 +76,72 @@ pub(super) unsafe fn build<K: Clone + Send + Sync + 'static, V: Send + Sync + 's
     version: u64,
     pool: &mut NodePool,
 ) -> Built {
-    let mut parts = BuiltParts::default();
-    parts.base = Some(base);
-    let cleared = part.state.borrow().cleared.is_some();
-    let empty = Tree::dead();
+    let mut parts = BuiltParts { changes: pool.changes(), rows: Vec::new(), base, part: ptr::from_ref(part) };
+    let cleared = part.is_cleared();
+    let empty = Tree::dead(base.rows);
     let from = if cleared { &empty } else { base };
-    let jobs = part.jobs(from);
+    let mut jobs = std::mem::take(&mut parts.changes.jobs);
+    part.jobs(from, &mut jobs);
     // User code first.
-    let mut todo: Vec<(Job, Option<RowPtr>)> = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        // SAFETY: the base is pinned; a job that is not new has the rank of a row.
-        let old = (!job.new).then(|| unsafe { from.row_at(job.rank) });
-        let merge = {
-            let state = part.state.borrow();
-            match &state.ops[job.op].what {
-                What::Put(row) => Err(Some(share(row))),
-                What::Remove(_) => Err(None),
-                What::Merge(row, functions) => Ok((row.clone(), functions.clone())),
-                What::Clear => unreachable!("is no job"),
-            }
-        };
-        let row = match merge {
-            Err(row) => row,
-            Ok((initial, functions)) => {
-                // SAFETY: pinned.
-                let old = old.map(|found| unsafe { &view::<K, V>(found.row).value });
-                Some(share(&merged(&initial, &functions, old)))
-            }
-        };
-        parts.rows.extend(row);
-        todo.push((job, row));
+    for job in &mut jobs {
+        job.words = row_of(part, job, &mut parts.rows);
     }
     let mut shape = base.shape;
     let mut editor = Editor::new(from, version, pool, &mut parts.changes);
-    if cleared && base.len > 0 {
+    if cleared && base.len() > 0 {
         shape = version;
         // SAFETY: pinned; nothing is freed, but retired.
-        unsafe { retire_all(base, version, &mut editor.changes.retired) };
+        unsafe { retire_below(base.root, base.height, base.rows, version, &mut editor.changes.retired) };
     }
-    for (job, row) in todo.into_iter().rev() {
+    for job in jobs.drain(..).rev() {
         // SAFETY: pinned; ranks of rows not dealt with yet are those of the base.
         unsafe {
-            if !job.new {
-                let old = from.row_at(job.rank);
-                editor.changes.retired.push(Retired::new(old.stamp, version, Gone::Value(old.row)));
+            if let Some(old) = &job.old {
+                retire_row(base.rows, *old.key, old.stamp, version, &mut editor.changes.retired);
             }
-            match row {
-                Some(row) if job.new => editor.insert(job.rank, job.number, row),
-                Some(row) => editor.replace(job.rank, job.number, row),
+            match job.words {
+                Some(words) if job.old.is_none() => editor.insert(job.rank, job.number, words),
+                Some(words) => editor.replace(job.rank, job.number, words),
                 None => editor.remove(job.rank),
             }
         }
-        if job.new || row.is_none() {
+        if job.old.is_none() || job.words.is_none() {
             shape = version;
         }
     }
-    Built { tree: editor.tree(shape), parts }
+    let tree = editor.tree(shape);
+    parts.changes.jobs = jobs;
+    Built { tree, parts }
+}
+
+/// The row that a write puts in, if it does. What it makes for that is noted in `rows`. Runs user code.
+fn row_of<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static>(
+    part: &Part<K, V>,
+    job: &Job,
+    rows: &mut Vec<Garbage>,
+) -> Option<Words> {
+    let (initial, functions) = match &part.state.borrow().ops[job.op].what {
+        What::Put(row) if are_inline::<K, V>() => return Some(copy_words(row)),
+        What::Put(row) => return Some(Words { key: word_of(row), value: Word::EMPTY }),
+        What::PutWords(words) => return Some(*words),
+        What::Remove(..) | What::Clear | What::Given => return None,
+        What::Merge(row, functions) => (row.clone(), functions.clone()),
+    };
+    // SAFETY: the base is pinned.
+    let old = job.old.as_ref().map(|found| unsafe { view::<K, V>(found).value });
+    let row = merged(&initial, &functions, old);
+    if are_inline::<K, V>() {
+        return Some(copy_words(&row));
+    }
+    let words = Words { key: word_of(&row), value: Word::EMPTY };
+    rows.push(Garbage::Value(give(row)));
+    Some(words)
+}
+
+/// A row of inline types in words.
+fn copy_words<K: 'static, V: 'static>(row: &Arc<Row<K, V>>) -> Words {
+    // SAFETY: inline types, which are `Copy`.
+    unsafe { words(ptr::from_ref(&row.key).read(), ptr::from_ref(&row.value).read()) }
 }
 
 /// The row that a key gets whose functions meet this value.
@@ -137,11 +151,8 @@ pub(super) fn merged<K: Clone, V>(
     old: Option<&V>,
 ) -> Arc<Row<K, V>> {
     // The first function is for a key that is there; what is absent gets the initial value instead.
-    let (mut value, rest) = match old {
-        Some(old) => (Some(functions[0](old)), &functions[1..]),
-        None => (None, &functions[1..]),
-    };
-    for f in rest {
+    let mut value = old.map(|old| functions[0](old));
+    for f in &functions[1..] {
         value = Some(f(value.as_ref().unwrap_or(&initial.value)));
     }
     match value {
@@ -150,25 +161,19 @@ pub(super) fn merged<K: Clone, V>(
     }
 }
 
-/// Retires all nodes and rows of a version.
-///
-/// # Safety
-/// The tree is pinned.
-unsafe fn retire_all(tree: &Tree, version: u64, retired: &mut Vec<Retired>) {
-    if !tree.root.is_null() {
-        // SAFETY: the caller's promise.
-        unsafe { super::tree::retire_below(tree.root, tree.height, version, retired) };
-    }
-}
-
-/// Makes the content of a new map.
-pub(crate) fn initial<K: 'static, V: 'static>(rows: impl Iterator<Item = (u64, Arc<Row<K, V>>)>) -> Tree {
+/// Makes the content of a new map, from rows that come in order.
+pub(super) fn initial<K: 'static, V: 'static>(rows: impl Iterator<Item = (u64, K, V)>) -> Tree {
     let (mut pool, mut changes) = (NodePool::default(), Changes::default());
-    let empty = Tree::dead();
+    let empty = Tree::dead(rows_of::<K, V>());
     let mut editor = Editor::new(&empty, 0, &mut pool, &mut changes);
-    for (rank, (number, row)) in rows.enumerate() {
+    for (rank, (number, key, value)) in rows.enumerate() {
+        let words = if are_inline::<K, V>() {
+            words(key, value)
+        } else {
+            Words { key: Word::of_header(give(Row::new(key, value))), value: Word::EMPTY }
+        };
         // SAFETY: private; rows come in order.
-        unsafe { editor.insert(rank, number, super::row::give(row)) };
+        unsafe { editor.insert(rank, number, words) };
     }
     let tree = editor.tree(0);
     tree.set_alive(true);

@@ -1,8 +1,9 @@
 //! A version of a map that is being built: rows put in, replaced and taken out by rank, on copies of the nodes (I2).
 
 use super::super::limbo::{Retired, What};
-use super::node::{Branch, FAN, JOINED, Leaf, Node, NodePool, RowPtr, SMALL};
-use super::tree::{Found, Tree};
+use super::node::{Branch, FAN, JOINED, Leaf, Node, NodePool, SMALL, Words};
+use super::part::Job;
+use super::tree::{Rows, Tree};
 use crate::sync::plain::AtomicBool;
 use std::ptr;
 
@@ -13,6 +14,8 @@ pub(in crate::store) struct Changes {
     branches: Vec<*mut Branch>,
     /// To be retired once the build is published.
     pub(super) retired: Vec<Retired>,
+    /// A buffer.
+    pub(super) jobs: Vec<Job>,
 }
 
 // SAFETY: nodes that nobody else has seen, and entries that are on their way into a limbo.
@@ -32,6 +35,11 @@ impl Changes {
         }
     }
 
+    /// Whether the lists are worth keeping.
+    pub(super) fn is_small(&self) -> bool {
+        self.retired.capacity().max(self.leaves.capacity()).max(self.jobs.capacity()) <= 1024
+    }
+
     /// The build was published: what it has replaced is for the limbo.
     pub(in crate::store) fn publish(&mut self) -> impl Iterator<Item = Retired> {
         self.leaves.clear();
@@ -40,11 +48,19 @@ impl Changes {
     }
 }
 
+/// A row that is put in.
+#[derive(Clone, Copy)]
+struct New {
+    number: u64,
+    stamp: u64,
+    words: Words,
+}
+
 /// What to do at a rank.
 #[derive(Clone, Copy)]
 enum Step {
-    Insert(Found),
-    Replace(Found),
+    Insert(New),
+    Replace(New),
     Remove,
 }
 
@@ -61,6 +77,7 @@ pub(super) struct Editor<'e> {
     pub(super) root: *mut Node,
     pub(super) height: u32,
     pub(super) len: usize,
+    rows: Rows,
     version: u64,
     /// What new rows are stamped with.
     pub(super) stamp: u64,
@@ -71,22 +88,38 @@ pub(super) struct Editor<'e> {
 impl<'e> Editor<'e> {
     /// Begins with what a version has.
     pub(super) fn new(base: &Tree, version: u64, pool: &'e mut NodePool, changes: &'e mut Changes) -> Self {
-        Editor { root: base.root, height: base.height, len: base.len, version, stamp: version, pool, changes }
+        Editor {
+            root: base.root,
+            height: base.height,
+            len: base.len,
+            rows: base.rows,
+            version,
+            stamp: version,
+            pool,
+            changes,
+        }
     }
 
     /// The version as it is now; its nodes are the build's until it is published (M2).
     pub(super) fn tree(&self, shape: u64) -> Tree {
-        Tree { root: self.root, height: self.height, len: self.len, shape, dead: AtomicBool::new(true) }
+        Tree {
+            root: self.root,
+            height: self.height,
+            len: self.len,
+            shape,
+            rows: self.rows,
+            dead: AtomicBool::new(true),
+        }
     }
 
     /// Puts a row in before the one of this rank.
     ///
     /// # Safety
     /// (Of all edits) the tree that the editor began with is pinned, or was made in this build; the rank is one of it.
-    pub(super) unsafe fn insert(&mut self, rank: usize, number: u64, row: RowPtr) {
+    pub(super) unsafe fn insert(&mut self, rank: usize, number: u64, words: Words) {
         debug_assert!(rank <= self.len);
         // SAFETY: the caller's promise.
-        unsafe { self.step(rank, Step::Insert(Found { number, stamp: self.stamp, row, alone: false })) };
+        unsafe { self.step(rank, Step::Insert(New { number, stamp: self.stamp, words })) };
         self.len += 1;
     }
 
@@ -94,10 +127,10 @@ impl<'e> Editor<'e> {
     ///
     /// # Safety
     /// As for [`Editor::insert`].
-    pub(super) unsafe fn replace(&mut self, rank: usize, number: u64, row: RowPtr) {
+    pub(super) unsafe fn replace(&mut self, rank: usize, number: u64, words: Words) {
         debug_assert!(rank < self.len);
         // SAFETY: the caller's promise.
-        unsafe { self.step(rank, Step::Replace(Found { number, stamp: self.stamp, row, alone: false })) };
+        unsafe { self.step(rank, Step::Replace(New { number, stamp: self.stamp, words })) };
     }
 
     /// Takes the row of this rank out.
@@ -116,8 +149,8 @@ impl<'e> Editor<'e> {
         unsafe {
             if self.root.is_null() {
                 let leaf = self.new_leaf();
-                let Step::Insert(found) = step else { unreachable!("there is no row") };
-                insert_row(&mut *leaf, 0, found);
+                let Step::Insert(new) = step else { unreachable!("there is no row") };
+                insert_row(&mut *leaf, 0, new);
                 self.root = leaf.cast();
                 return;
             }
@@ -202,27 +235,29 @@ impl<'e> Editor<'e> {
             let l = &mut *leaf;
             let mut more: *mut Leaf = ptr::null_mut();
             match step {
-                Step::Insert(found) if l.node.len < FAN => insert_row(l, rank, found),
-                Step::Insert(found) => {
+                Step::Insert(new) if l.node.len < FAN => insert_row(l, rank, new),
+                Step::Insert(new) => {
                     more = self.new_leaf();
                     // Rows that come in order fill their leaves.
                     let keep = if rank == FAN { FAN } else { FAN / 2 };
                     move_rows(l, keep, &mut *more);
                     if rank <= keep && rank < FAN {
-                        insert_row(l, rank, found)
+                        insert_row(l, rank, new)
                     } else {
-                        insert_row(&mut *more, rank - keep, found)
+                        insert_row(&mut *more, rank - keep, new)
                     }
                 }
-                Step::Replace(found) => {
-                    l.node.number[rank] = found.number;
-                    l.node.row[rank] = found.row;
-                    l.stamp[rank] = found.stamp;
+                Step::Replace(new) => {
+                    l.node.number[rank] = new.number;
+                    l.node.key[rank] = new.words.key;
+                    l.value[rank] = new.words.value;
+                    l.stamp[rank] = new.stamp;
                 }
                 Step::Remove => {
                     let len = l.node.len;
                     l.node.number.copy_within(rank + 1..len, rank);
-                    l.node.row.copy_within(rank + 1..len, rank);
+                    l.node.key.copy_within(rank + 1..len, rank);
+                    l.value.copy_within(rank + 1..len, rank);
                     l.stamp.copy_within(rank + 1..len, rank);
                     l.node.len -= 1;
                     if l.node.len == 0 {
@@ -276,7 +311,7 @@ impl<'e> Editor<'e> {
         let base = b.upto[keep - 1];
         r.node.len = len - keep;
         r.node.number[..len - keep].copy_from_slice(&b.node.number[keep..len]);
-        r.node.row[..len - keep].copy_from_slice(&b.node.row[keep..len]);
+        r.node.key[..len - keep].copy_from_slice(&b.node.key[keep..len]);
         r.child[..len - keep].copy_from_slice(&b.child[keep..len]);
         for (to, from) in r.upto.iter_mut().zip(&b.upto[keep..len]) {
             *to = from - base;
@@ -341,14 +376,16 @@ impl<'e> Editor<'e> {
     }
 }
 
-fn insert_row(l: &mut Leaf, at: usize, found: Found) {
+fn insert_row(l: &mut Leaf, at: usize, new: New) {
     let len = l.node.len;
     l.node.number.copy_within(at..len, at + 1);
-    l.node.row.copy_within(at..len, at + 1);
+    l.node.key.copy_within(at..len, at + 1);
+    l.value.copy_within(at..len, at + 1);
     l.stamp.copy_within(at..len, at + 1);
-    l.node.number[at] = found.number;
-    l.node.row[at] = found.row;
-    l.stamp[at] = found.stamp;
+    l.node.number[at] = new.number;
+    l.node.key[at] = new.words.key;
+    l.value[at] = new.words.value;
+    l.stamp[at] = new.stamp;
     l.node.len = len + 1;
 }
 
@@ -356,7 +393,8 @@ fn insert_row(l: &mut Leaf, at: usize, found: Found) {
 fn move_rows(from: &mut Leaf, keep: usize, to: &mut Leaf) {
     let len = from.node.len;
     to.node.number[..len - keep].copy_from_slice(&from.node.number[keep..len]);
-    to.node.row[..len - keep].copy_from_slice(&from.node.row[keep..len]);
+    to.node.key[..len - keep].copy_from_slice(&from.node.key[keep..len]);
+    to.value[..len - keep].copy_from_slice(&from.value[keep..len]);
     to.stamp[..len - keep].copy_from_slice(&from.stamp[keep..len]);
     to.node.len = len - keep;
     from.node.len = keep;
@@ -365,7 +403,8 @@ fn move_rows(from: &mut Leaf, keep: usize, to: &mut Leaf) {
 fn append_rows(to: &mut Leaf, from: &Leaf) {
     let (at, len) = (to.node.len, from.node.len);
     to.node.number[at..at + len].copy_from_slice(&from.node.number[..len]);
-    to.node.row[at..at + len].copy_from_slice(&from.node.row[..len]);
+    to.node.key[at..at + len].copy_from_slice(&from.node.key[..len]);
+    to.value[at..at + len].copy_from_slice(&from.value[..len]);
     to.stamp[at..at + len].copy_from_slice(&from.stamp[..len]);
     to.node.len = at + len;
 }
@@ -374,7 +413,7 @@ fn append_children(to: &mut Branch, from: &Branch) {
     let (at, len) = (to.node.len, from.node.len);
     let base = if at > 0 { to.upto[at - 1] } else { 0 };
     to.node.number[at..at + len].copy_from_slice(&from.node.number[..len]);
-    to.node.row[at..at + len].copy_from_slice(&from.node.row[..len]);
+    to.node.key[at..at + len].copy_from_slice(&from.node.key[..len]);
     to.child[at..at + len].copy_from_slice(&from.child[..len]);
     for (to, from) in to.upto[at..].iter_mut().zip(&from.upto[..len]) {
         *to = from + base;
@@ -391,7 +430,7 @@ unsafe fn put_second(b: &mut Branch, at: usize, more: *mut Node, height: u32) {
     // SAFETY: the caller's promise.
     b.upto[at] = upto - unsafe { (*more).rows(height) };
     b.node.number.copy_within(at + 1..len, at + 2);
-    b.node.row.copy_within(at + 1..len, at + 2);
+    b.node.key.copy_within(at + 1..len, at + 2);
     b.upto.copy_within(at + 1..len, at + 2);
     b.child.copy_within(at + 1..len, at + 2);
     b.child[at + 1] = more;
@@ -404,7 +443,7 @@ unsafe fn put_second(b: &mut Branch, at: usize, more: *mut Node, height: u32) {
 fn take_child(b: &mut Branch, at: usize) {
     let len = b.node.len;
     b.node.number.copy_within(at + 1..len, at);
-    b.node.row.copy_within(at + 1..len, at);
+    b.node.key.copy_within(at + 1..len, at);
     b.upto.copy_within(at + 1..len, at);
     b.child.copy_within(at + 1..len, at);
     b.node.len = len - 1;
@@ -418,6 +457,6 @@ unsafe fn adopt_first(b: &mut Branch, at: usize) {
     // SAFETY: the caller's promise.
     unsafe {
         b.node.number[at] = (*b.child[at]).number[0];
-        b.node.row[at] = (*b.child[at]).row[0];
+        b.node.key[at] = (*b.child[at]).key[0];
     }
 }

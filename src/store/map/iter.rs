@@ -1,11 +1,12 @@
 //! Walking over the rows of a map: those of a version, overlaid with an attempt's own writes.
 
 use super::super::workspace::Workspace;
+use super::any::AnyPart;
 use super::ops::MapVar;
-use super::part::{Job, Part, What};
+use super::part::{Job, Part};
 use super::ranges::{RangeRead, ranks};
-use super::row::{Row, view};
-use super::tree::{LeafAt, Tree};
+use super::row::{RowRef, view};
+use super::tree::{LeafAt, Rows, Tree};
 use std::cmp::Ordering;
 use std::ops::{Bound, Range};
 
@@ -14,7 +15,7 @@ struct OwnRow<'a, K, V> {
     rank: usize,
     new: bool,
     /// `None`: removed.
-    row: Option<&'a Row<K, V>>,
+    row: Option<RowRef<'a, K, V>>,
 }
 
 /// Rows from both ends.
@@ -32,7 +33,7 @@ pub(crate) struct Walk<'a, K, V> {
     noted: Option<(&'a Part<K, V>, usize)>,
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> MapVar<K, V> {
+impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> MapVar<K, V> {
     /// All rows of a version.
     pub(crate) fn walk<'a>(&'a self, tree: &'a Tree) -> Walk<'a, K, V> {
         Walk::over(tree, 0..tree.len())
@@ -99,7 +100,7 @@ impl Workspace<'_> {
     }
 }
 
-impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
+impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     fn over(tree: &'a Tree, ranks: Range<usize>) -> Self {
         let rows = ranks.len();
         Walk {
@@ -119,17 +120,19 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         part: &'a Part<K, V>,
         contains: impl Fn(&K) -> bool,
     ) -> Self {
-        let empty = Tree::dead();
-        let jobs = part.jobs(tree.unwrap_or(&empty));
+        let empty = Tree::dead(Rows::Inline);
+        let mut jobs = Vec::new();
+        part.jobs(tree.unwrap_or(&empty), &mut jobs);
         let mut rows = ranks.len();
         let mut own = Vec::new();
-        for Job { rank, new, op, .. } in jobs {
+        for Job { rank, old, op, .. } in jobs {
+            let new = old.is_none();
             let inside = if new { ranks.start <= rank && rank <= ranks.end } else { ranks.contains(&rank) };
             if !inside {
                 continue;
             }
-            let row = part.lend(op);
-            if new && !row.is_some_and(|row| contains(&row.key)) {
+            let row = part.state.borrow_mut().ops[op].lend();
+            if new && !row.is_some_and(|row| contains(row.key)) {
                 continue;
             }
             match (new, row) {
@@ -147,7 +150,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         self.rows
     }
 
-    pub(crate) fn next_front(&mut self) -> Option<&'a Row<K, V>> {
+    pub(crate) fn next_front(&mut self) -> Option<RowRef<'a, K, V>> {
         loop {
             let own = self.own.as_slice().first();
             match own {
@@ -179,7 +182,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         }
     }
 
-    pub(crate) fn next_back(&mut self) -> Option<&'a Row<K, V>> {
+    pub(crate) fn next_back(&mut self) -> Option<RowRef<'a, K, V>> {
         loop {
             let own = self.own.as_slice().last();
             match own {
@@ -211,7 +214,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     }
 
     /// The version's row of this rank, of which one is left at this end.
-    fn row(&mut self, rank: usize, end: usize) -> &'a Row<K, V> {
+    fn row(&mut self, rank: usize, end: usize) -> RowRef<'a, K, V> {
         let tree = self.tree.expect("there are rows");
         // SAFETY: the tree is borrowed from what pins it for `'a`, and so are its rows.
         unsafe {
@@ -220,7 +223,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
                 Some(at) if fits(&at) => at,
                 _ => *self.at[end].insert(tree.leaf_at(rank)),
             };
-            view((*at.leaf).at(rank - at.first).row)
+            view(&(*at.leaf).at(rank - at.first))
         }
     }
 
@@ -241,19 +244,5 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     fn note_end(&self) {
         let Some((part, at)) = self.noted else { return };
         part.state.borrow().ranges[at].whole.set(true);
-    }
-}
-
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
-    /// The row of a write, handed out.
-    fn lend(&self, op: usize) -> Option<&Row<K, V>> {
-        let mut state = self.state.borrow_mut();
-        let op = &mut state.ops[op];
-        op.set_lent();
-        match &op.what {
-            // SAFETY: M3: a row that is lent stays in the part until it goes, with the attempt.
-            What::Put(row) => Some(unsafe { &*crate::sync::Arc::as_ptr(row) }),
-            _ => None,
-        }
     }
 }

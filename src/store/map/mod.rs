@@ -1,5 +1,6 @@
 //! Maps: each a tree of its own inside one slot, with rows told apart by number and key, and conflicts per key (M1 to M5).
 
+mod any;
 mod build;
 mod edit;
 mod iter;
@@ -20,29 +21,36 @@ pub(crate) use iter::Walk;
 pub(crate) use number::{kind_of, number_of};
 pub(crate) use ops::MapVar;
 pub(crate) use part::compare_by_eq;
-pub(crate) use row::{Kind, Row, Sought};
+pub(crate) use row::{Kind, RowRef, Sought};
 pub(crate) use wait::MapWaits;
 
+pub(super) use any::AnyPart;
 pub(super) use build::BuiltParts;
 pub(super) use node::{Branch, Leaf, NodePool};
-pub(super) use part::AnyPart;
 pub(super) use tree::Tree;
 pub(super) use wait::Unpin;
 
+use super::reclaim::Garbage;
 use reads::KeyLog;
+use std::any::Any;
+
+/// Parts that a thread keeps.
+const SPARE: usize = 4;
 
 /// What an attempt has done to maps.
 #[derive(Default)]
 pub(super) struct MapLog {
     keys: KeyLog,
     parts: Vec<(u32, Box<dyn AnyPart>)>,
+    /// Parts for attempts to come.
+    spare: Vec<Box<dyn AnyPart>>,
     /// Something was put in since `clear`.
     used: bool,
 }
 
 impl MapLog {
     /// Undoes the writes of this depth.
-    pub(super) fn undo(&self, depth: u32, trash: &mut Vec<super::reclaim::Garbage>) {
+    pub(super) fn undo(&self, depth: u32, trash: &mut Vec<Garbage>) {
         self.parts.iter().for_each(|(_, part)| part.undo(depth, trash));
     }
 
@@ -62,13 +70,32 @@ impl MapLog {
         &raw const **part
     }
 
-    /// The attempt has ended: its parts go to the caller, to be dropped when nothing is borrowed.
+    /// A part of these types that an earlier attempt has left, as good as new.
+    fn take_spare<P: AnyPart>(&mut self, begin: impl FnOnce(&mut P)) -> Option<Box<dyn AnyPart>> {
+        let at = self.spare.iter().position(|part| (&**part as &dyn Any).is::<P>())?;
+        let mut part = self.spare.swap_remove(at);
+        begin((&mut *part as &mut dyn Any).downcast_mut().expect("found by its type"));
+        Some(part)
+    }
+
+    /// The attempt has ended: parts that hold anything of the user's go to the caller, to be dropped when nothing is borrowed.
     #[inline(always)]
-    pub(super) fn clear(&mut self, trash: &mut Vec<super::reclaim::Garbage>) {
+    pub(super) fn clear(&mut self, trash: &mut Vec<Garbage>) {
         if self.used {
-            self.used = false;
-            self.keys.clear();
-            trash.extend(self.parts.drain(..).map(|(_, part)| super::reclaim::Garbage::Part(part)));
+            self.clear_used(trash);
+        }
+    }
+
+    fn clear_used(&mut self, trash: &mut Vec<Garbage>) {
+        self.used = false;
+        self.keys.clear();
+        for (_, mut part) in self.parts.drain(..) {
+            if self.spare.len() < SPARE && part.reset() {
+                self.spare.push(part);
+            } else {
+                part.give_rows(trash);
+                trash.push(Garbage::Part(part));
+            }
         }
     }
 }

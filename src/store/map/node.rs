@@ -3,7 +3,8 @@
 //! As in the tree of variables, a node is written only by the build that made it (I2), carries the version of that build as its
 //! birth, and needs no reference count.
 
-use super::super::value::Header;
+use super::super::value::Word;
+use super::edit::Changes;
 use crate::sync::probe::Probe;
 use std::ptr;
 
@@ -16,8 +17,15 @@ pub(super) const JOINED: usize = FAN * 3 / 4;
 /// Free nodes that a thread keeps of each kind.
 const KEEP: usize = if cfg!(tvar_loom) { 2 } else { 128 };
 
-/// A row of a map: the front of a `Row<K, V>`.
-pub(super) type RowPtr = *mut Header;
+/// A row as a leaf holds it: key and value, if both are inline; else a pointer to a `Row<K, V>`, and nothing.
+#[derive(Clone, Copy)]
+pub(super) struct Words {
+    pub(super) key: Word,
+    pub(super) value: Word,
+}
+
+/// Buffers of builds that it keeps.
+const KEEP_CHANGES: usize = 2;
 
 /// What both kinds of node begin with.
 #[repr(C)]
@@ -27,12 +35,13 @@ pub(in crate::store) struct Node {
     pub(super) probe: Probe,
     /// Of each row; of the first row of each child.
     pub(super) number: [u64; FAN],
-    pub(super) row: [RowPtr; FAN],
+    pub(super) key: [Word; FAN],
 }
 
 #[repr(C)]
 pub(in crate::store) struct Leaf {
     pub(super) node: Node,
+    pub(super) value: [Word; FAN],
     /// The version that wrote each row.
     pub(super) stamp: [u64; FAN],
 }
@@ -47,7 +56,7 @@ pub(in crate::store) struct Branch {
 
 impl Node {
     fn empty() -> Node {
-        Node { birth: 0, len: 0, probe: Probe::new(), number: [0; FAN], row: [ptr::null_mut(); FAN] }
+        Node { birth: 0, len: 0, probe: Probe::new(), number: [0; FAN], key: [Word::EMPTY; FAN] }
     }
 }
 
@@ -56,6 +65,8 @@ impl Node {
 pub(in crate::store) struct NodePool {
     leaves: Vec<*mut Leaf>,
     branches: Vec<*mut Branch>,
+    /// Buffers of builds.
+    changes: Vec<Changes>,
 }
 
 // SAFETY: free nodes are plain memory, owned by the pool.
@@ -64,8 +75,9 @@ unsafe impl Send for NodePool {}
 impl NodePool {
     /// A private leaf without rows, born in `birth`.
     pub(super) fn leaf(&mut self, birth: u64) -> *mut Leaf {
-        let leaf =
-            self.leaves.pop().unwrap_or_else(|| Box::into_raw(Box::new(Leaf { node: Node::empty(), stamp: [0; FAN] })));
+        let leaf = self.leaves.pop().unwrap_or_else(|| {
+            Box::into_raw(Box::new(Leaf { node: Node::empty(), value: [Word::EMPTY; FAN], stamp: [0; FAN] }))
+        });
         // SAFETY: I2: private.
         unsafe { begin(&mut (*leaf).node, birth) };
         leaf
@@ -79,6 +91,18 @@ impl NodePool {
         // SAFETY: I2: private.
         unsafe { begin(&mut (*branch).node, birth) };
         branch
+    }
+
+    /// Empty lists for a build.
+    pub(super) fn changes(&mut self) -> Changes {
+        self.changes.pop().unwrap_or_default()
+    }
+
+    /// Takes them back, empty.
+    pub(super) fn put_changes(&mut self, changes: Changes) {
+        if self.changes.len() < KEEP_CHANGES && changes.is_small() {
+            self.changes.push(changes);
+        }
     }
 
     /// Takes a leaf back.
@@ -128,6 +152,30 @@ impl Drop for NodePool {
             // SAFETY: as above.
             drop(unsafe { Box::from_raw(branch) });
         }
+    }
+}
+
+/// Blocks in which a search by number looks: the last of each first, then one of them.
+const BLOCK: usize = if FAN < 8 { FAN } else { 8 };
+
+impl Node {
+    /// How many numbers are not greater. Without branches, since nobody could foresee them.
+    #[inline(always)]
+    pub(super) fn upto_number(&self, number: u64) -> usize {
+        self.probe.read();
+        let len = self.len;
+        let mut block = 0;
+        for last in (BLOCK - 1..FAN - 1).step_by(BLOCK) {
+            block += usize::from((last < len) & (self.number[last] <= number));
+        }
+        let from = block * BLOCK;
+        let mut count = from;
+        // Says once for all accesses that they are within bounds.
+        let Some(numbers) = self.number.get(from..from + BLOCK) else { return len };
+        for (i, other) in numbers.iter().enumerate() {
+            count += usize::from((from + i < len) & (*other <= number));
+        }
+        count
     }
 }
 

@@ -4,10 +4,11 @@ use super::super::Store;
 use super::super::cell::Var;
 use super::super::reclaim::{self, Garbage};
 use super::super::workspace::Workspace;
+use super::any::AnyPart;
 use super::build::{self, merged};
-use super::part::{AnyPart, MergeFn, Own, Part, What};
+use super::part::{MergeFn, Own, Part, What};
 use super::reads::Seen;
-use super::row::{Kind, Row, Sought, borrow, give, view};
+use super::row::{Kind, Row, RowRef, Sought, give, view};
 use super::tree::Tree;
 use crate::sync::Arc;
 use std::cmp::Ordering;
@@ -36,7 +37,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> MapVar<K, V> {
         compare: fn(&K, &K) -> Ordering,
         rows: impl Iterator<Item = (u64, K, V)>,
     ) -> Self {
-        let tree = build::initial(rows.map(|(number, key, value)| (number, Row::new(key, value))));
+        let tree = build::initial(rows);
         let var = Var::new(store, name, tree);
         var.note_map(store);
         MapVar { var, kind, compare, _rows: PhantomData }
@@ -52,9 +53,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> MapVar<K, V> {
         &'a self,
         tree: &'a Tree,
         sought: &Sought<C>,
-    ) -> Option<&'a Row<K, V>> {
+    ) -> Option<RowRef<'a, K, V>> {
         // SAFETY: the tree is of this map, and borrowed from what pins it; so are its rows.
-        unsafe { sought.find::<K, V>(tree).map(|found| view(found.row)) }
+        unsafe { sought.find::<K, V>(tree).map(|found| view(&found)) }
     }
 }
 
@@ -103,11 +104,13 @@ impl Workspace<'_> {
         map: &MapVar<K, V>,
     ) -> &Part<K, V> {
         if self.part(map).is_none() {
-            let part = Part::<K, V>::new(map.var.slot(), map.kind, map.compare);
             // SAFETY: I9: no user code runs.
             let maps = unsafe { &mut self.scratch().maps };
             maps.used = true;
-            maps.parts.push((map.var.slot(), Box::new(part)));
+            let (slot, kind, compare) = (map.var.slot(), map.kind, map.compare);
+            let part = maps.take_spare(|spare: &mut Part<K, V>| spare.begin(slot, kind, compare));
+            let part = part.unwrap_or_else(|| Box::new(Part::<K, V>::new(slot, kind, compare)));
+            maps.parts.push((slot, part));
         }
         let part = self.part(map).expect("just made");
         part.then.set(self.tree(map));
@@ -121,14 +124,14 @@ impl Workspace<'_> {
         map: &'a MapVar<K, V>,
         sought: &Sought<C>,
         owned: impl FnOnce() -> K,
-    ) -> Option<&'a Row<K, V>>
+    ) -> Option<RowRef<'a, K, V>>
     where
         K: Clone + Send + Sync + 'static,
         V: Send + Sync + 'static,
         C: Fn(&K) -> Ordering,
     {
         if let Some(part) = self.part(map) {
-            match part.own(sought, true) {
+            match part.own(sought) {
                 Own::Row(row) => return Some(row),
                 Own::Absent => return None,
                 Own::Merge => return self.promote_key(map, part, sought),
@@ -151,23 +154,17 @@ impl Workspace<'_> {
         V: Send + Sync + 'static,
         C: Fn(&K) -> Ordering,
     {
-        let own = self.part(map).map_or(Own::Nothing, |part| part.own(sought, false));
-        // Held by a count, not lent, so that a loop of these uses bounded memory (§2.1).
-        let own = match own {
-            // SAFETY: every row is behind an `Arc`; no code of the user's has run since it was found.
-            Own::Row(row) => Some(unsafe { borrow::<K, V>(std::ptr::from_ref(row).cast_mut().cast()) }),
-            Own::Nothing | Own::Absent | Own::Merge => None,
-        };
-        if let Some(row) = own {
+        if let Some(row) = self.part(map).and_then(|part| part.own_for_now(sought)) {
+            // Held by a count, not lent, so that a loop of these uses bounded memory (§2.1).
             let held = Held(Some(row));
             let row = held.0.as_ref().expect("until the drop");
             let value = f(&row.value);
-            self.push_op(map, sought.number, What::Put(Row::new(row.key.clone(), value)));
+            self.push_op(map, sought.number, What::put(row.key.clone(), value));
             return true;
         }
         let Some(row) = self.map_get(map, sought, owned) else { return false };
-        let value = f(&row.value);
-        self.push_op(map, sought.number, What::Put(Row::new(row.key.clone(), value)));
+        let value = f(row.value);
+        self.push_op(map, sought.number, What::put(row.key.clone(), value));
         true
     }
 
@@ -178,7 +175,7 @@ impl Workspace<'_> {
         map: &'a MapVar<K, V>,
         sought: &Sought<C>,
         owned: impl FnOnce() -> K,
-    ) -> Option<&'a Row<K, V>>
+    ) -> Option<RowRef<'a, K, V>>
     where
         K: Clone + Send + Sync + 'static,
         V: Send + Sync + 'static,
@@ -199,14 +196,14 @@ impl Workspace<'_> {
                     (None, _) => 0,
                     (Some(_), Kind::Exact) => 1,
                     // SAFETY: as above.
-                    (Some(found), _) => unsafe { tree.count_of(*found) },
+                    (Some(found), _) => unsafe { tree.count_of(found) },
                 };
                 self.log_map(map.var.slot(), Seen::Number(sought.number, count));
             }
             Kind::Ordered => self.part_of(map).log_point(owned(), found.is_some()),
         }
         // SAFETY: as above.
-        found.map(|found| unsafe { view(found.row) })
+        found.map(|found| unsafe { view(&found) })
     }
 
     /// The value of a key with merge functions is needed now: an ordinary read and write from here on (§4.5).
@@ -216,7 +213,7 @@ impl Workspace<'_> {
         map: &'a MapVar<K, V>,
         part: &'a Part<K, V>,
         sought: &Sought<C>,
-    ) -> Option<&'a Row<K, V>>
+    ) -> Option<RowRef<'a, K, V>>
     where
         K: Clone + Send + Sync + 'static,
         V: Send + Sync + 'static,
@@ -224,9 +221,9 @@ impl Workspace<'_> {
     {
         let (initial, functions) = part.merges(sought)?;
         let old = self.map_read(map, sought, || initial.key.clone());
-        let row = merged(&initial, &functions, old.map(|row| &row.value));
+        let row = merged(&initial, &functions, old.map(|row| row.value));
         self.push_op(map, sought.number, What::Put(row));
-        match part.own(sought, true) {
+        match part.own(sought) {
             Own::Row(row) => Some(row),
             _ => None,
         }
@@ -238,7 +235,7 @@ impl Workspace<'_> {
         K: Clone + Send + Sync + 'static,
         V: Send + Sync + 'static,
     {
-        self.push_op(map, number, What::Put(Row::new(key, value)));
+        self.push_op(map, number, What::put(key, value));
     }
 
     /// Gives a key that is absent at the commit a value, and one that is there a function of its value.
@@ -250,10 +247,10 @@ impl Workspace<'_> {
         let held = Held(Some(Row::new(key, value)));
         let initial = held.0.as_ref().expect("until the drop");
         let sought = Sought { kind: map.kind, number, compare: |other: &K| (map.compare)(other, &initial.key) };
-        let own = self.part(map).map_or(Own::Nothing, |part| part.own(&sought, true));
+        let own = self.part(map).map_or(Own::Nothing, |part| part.own(&sought));
         let what = match own {
             // The attempt's own value is known: nothing to defer.
-            Own::Row(row) => What::Put(Row::new(initial.key.clone(), f(&row.value))),
+            Own::Row(row) => What::put(initial.key.clone(), f(row.value)),
             Own::Absent => What::Put(initial.clone()),
             Own::Merge => return self.part_of(map).push_merge(&sought, self.depth(), f),
             Own::Nothing => What::Merge(initial.clone(), vec![f]),
@@ -262,14 +259,12 @@ impl Workspace<'_> {
     }
 
     /// Takes a key out that is there: the row is what [`Workspace::map_get`] gave.
-    pub(crate) fn map_remove<K, V>(&self, map: &MapVar<K, V>, number: u64, row: &Row<K, V>)
+    pub(crate) fn map_remove<K, V>(&self, map: &MapVar<K, V>, number: u64, row: RowRef<'_, K, V>)
     where
         K: Clone + Send + Sync + 'static,
         V: Send + Sync + 'static,
     {
-        // SAFETY: every row of a map is behind an `Arc`, and this one is kept by the attempt or its snapshot.
-        let row = unsafe { borrow::<K, V>(std::ptr::from_ref(row).cast_mut().cast()) };
-        self.push_op(map, number, What::Remove(row));
+        self.push_op(map, number, What::Remove(row.word(), None));
     }
 
     /// Takes all keys out.
@@ -308,7 +303,7 @@ impl Workspace<'_> {
         if !cleared {
             self.log_map(map.var.slot(), Seen::Shape);
         }
-        let empty = Tree::dead();
+        let empty = Tree::dead(tree.rows);
         let tree = if cleared { &empty } else { tree };
         part.len_over(tree)
     }

@@ -1,11 +1,11 @@
 //! Finds the latest write of a key among many: a private tree of rows whose stamps are positions in the log.
 
+use super::super::value::Word;
 use super::edit::{Changes, Editor};
-use super::node::{NodePool, RowPtr};
+use super::node::{NodePool, Words};
 use super::part::Op;
 use super::row::{Kind, Sought};
-use super::tree::Tree;
-use crate::sync::Arc;
+use super::tree::{Rows, Tree};
 use std::cmp::Ordering;
 
 /// Up to so many writes a backwards scan serves.
@@ -76,21 +76,20 @@ impl Overlay {
         kind: Kind,
         compare: fn(&K, &K) -> Ordering,
     ) {
-        let (op, tree) = (&ops[at], self.tree.take().unwrap_or_else(Tree::dead));
+        let (op, tree) = (&ops[at], self.tree.take().unwrap_or_else(|| Tree::dead(Rows::Inline)));
         // If a comparison panics, all is noted again.
         self.noted = 0;
-        let row = op.row().expect("after the last `Clear`");
-        let sought = Sought { kind, number: op.number, compare: |other: &K| compare(other, &row.key) };
+        let sought = Sought { kind, number: op.number, compare: |other: &K| compare(other, op.key()) };
         // SAFETY: private, with rows of the log.
         let spot = unsafe { sought.spot::<K, V>(&tree) };
         let mut editor = Editor::new(&tree, PRIVATE, &mut self.pool, &mut self.changes);
         editor.stamp = at as u64;
-        let pointer: RowPtr = Arc::as_ptr(row).cast_mut().cast();
+        let words = Words { key: op.what.word().expect("has a key"), value: Word::EMPTY };
         // SAFETY: as above.
         unsafe {
             match spot.found {
-                Some(_) => editor.replace(spot.rank, op.number, pointer),
-                None => editor.insert(spot.rank, op.number, pointer),
+                Some(_) => editor.replace(spot.rank, op.number, words),
+                None => editor.insert(spot.rank, op.number, words),
             }
         }
         self.tree = Some(editor.tree(0));

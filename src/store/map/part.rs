@@ -1,15 +1,19 @@
 //! What an attempt does to one map: its writes, in order, and the ranges that it has read (M3).
 
 use super::super::reclaim::Garbage;
-use super::number::number_of;
-use super::ranges::{RangeRead, Segment, Segments, Settled};
-use super::row::{Kind, Row, Sought, Spot, give};
-use super::tree::Tree;
+use super::super::value::{self, Word};
+use super::node::Words;
+use super::overlay::Overlay;
+use super::ranges::RangeRead;
+use super::row::{Kind, Row, RowRef, Sought, Spot, are_inline, give, key_of, words};
+use super::tree::{Found, Tree};
 use crate::sync::Arc;
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 use std::hash::Hash;
+
+/// A part with more writes is not kept for another attempt.
+pub(super) const MOST: usize = 256;
 
 /// A function of the newest value of a key.
 pub(super) type MergeFn<V> = Arc<dyn Fn(&V) -> V + Send + Sync>;
@@ -20,38 +24,75 @@ pub(super) type Merging<K, V> = (Arc<Row<K, V>>, Vec<MergeFn<V>>);
 /// What a write does.
 pub(super) enum What<K, V> {
     Put(Arc<Row<K, V>>),
-    /// The row that was there.
-    Remove(Arc<Row<K, V>>),
+    /// The same, of inline types.
+    PutWords(Words),
+    /// The first word of the row that was there, and that row if it is the attempt's own.
+    Remove(Word, Option<Arc<Row<K, V>>>),
     /// The row if the key is absent at the commit; else the function of what is there. The others are applied to the result.
     Merge(Arc<Row<K, V>>, Vec<MergeFn<V>>),
     /// All rows of the map go.
     Clear,
+    /// The row was published: it is the tree's.
+    Given,
 }
 
 pub(super) struct Op<K, V> {
     pub(super) number: u64,
     /// The nesting depth that wrote it.
-    depth: u32,
+    pub(super) depth: u32,
     pub(super) what: What<K, V>,
     /// A reference to the row's value was handed out.
-    lent: bool,
+    pub(super) lent: bool,
     /// A later write is of the same key.
-    superseded: bool,
+    pub(super) superseded: bool,
     /// The write that this one supersedes: of the same key, or, for `Clear`, the one before.
-    before: Option<usize>,
+    pub(super) before: Option<usize>,
 }
 
-impl<K, V> Op<K, V> {
-    pub(super) fn set_lent(&mut self) {
-        self.lent = true;
+impl<K: 'static, V: 'static> What<K, V> {
+    /// Gives a key a value.
+    pub(super) fn put(key: K, value: V) -> Self {
+        if are_inline::<K, V>() { What::PutWords(words(key, value)) } else { What::Put(Row::new(key, value)) }
     }
 
-    /// The row that tells the key.
-    pub(super) fn row(&self) -> Option<&Arc<Row<K, V>>> {
-        match &self.what {
-            What::Put(row) | What::Remove(row) | What::Merge(row, _) => Some(row),
-            What::Clear => None,
+    pub(super) fn key(&self) -> Option<&K> {
+        match self {
+            What::Put(row) | What::Merge(row, _) => Some(&row.key),
+            // SAFETY: (both) words of a row of these types; one of a tree is kept by the attempt's snapshot.
+            What::PutWords(words) => Some(unsafe { key_of::<K, V>(&raw const words.key) }),
+            What::Remove(word, _) => Some(unsafe { key_of::<K, V>(word) }),
+            What::Clear | What::Given => None,
         }
+    }
+
+    /// The word that tells the key.
+    pub(super) fn word(&self) -> Option<Word> {
+        match self {
+            What::Put(row) | What::Merge(row, _) => Some(row.view().word()),
+            What::PutWords(words) => Some(words.key),
+            What::Remove(word, _) => Some(*word),
+            What::Clear | What::Given => None,
+        }
+    }
+}
+
+impl<K: 'static, V: 'static> Op<K, V> {
+    pub(super) fn key(&self) -> &K {
+        self.what.key().expect("a write of one key, not published")
+    }
+
+    /// The row that it puts in, handed out: it stays where it is until the attempt ends.
+    pub(super) fn lend(&mut self) -> Option<RowRef<'static, K, V>> {
+        if let What::PutWords(words) = &self.what {
+            // SAFETY: words of inline types, which are `Copy`.
+            let (key, value) = unsafe { (value::copy_out::<K>(words.key), value::copy_out::<V>(words.value)) };
+            self.what = What::Put(Row::new(key, value));
+        }
+        let What::Put(row) = &self.what else { return None };
+        self.lent = true;
+        let row: *const Row<K, V> = Arc::as_ptr(row);
+        // SAFETY: M3: rows that are lent stay in the part until it goes, with the attempt, to which callers tie the reference.
+        Some(unsafe { &*row }.view())
     }
 }
 
@@ -61,10 +102,10 @@ pub(super) struct State<K, V> {
     pub(super) cleared: Option<usize>,
     pub(super) ranges: Vec<RangeRead<K>>,
     /// Keys that were read, and whether they were there; of maps whose keys are not told by their numbers.
-    points: Vec<(K, bool)>,
+    pub(super) points: Vec<(K, bool)>,
     /// Rows of undone writes that were lent.
-    undone: Vec<Arc<Row<K, V>>>,
-    index: super::overlay::Overlay,
+    pub(super) undone: Vec<Arc<Row<K, V>>>,
+    pub(super) index: Overlay,
 }
 
 /// The part of one map in an attempt.
@@ -84,7 +125,7 @@ unsafe impl<K: Send + Sync, V: Send + Sync> Send for Part<K, V> {}
 /// What an attempt's own writes say of a key.
 pub(super) enum Own<'p, K, V> {
     Nothing,
-    Row(&'p Row<K, V>),
+    Row(RowRef<'p, K, V>),
     Absent,
     Merge,
 }
@@ -95,6 +136,11 @@ pub(crate) fn compare_by_eq<K: Eq + Hash>(a: &K, b: &K) -> Ordering {
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
+    /// The part is of this map from now on.
+    pub(super) fn begin(&mut self, slot: u32, kind: Kind, compare: fn(&K, &K) -> Ordering) {
+        (self.slot, self.kind, self.compare) = (slot, kind, compare);
+    }
+
     pub(super) fn new(slot: u32, kind: Kind, compare: fn(&K, &K) -> Ordering) -> Self {
         let state = State {
             ops: Vec::new(),
@@ -102,30 +148,38 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
             ranges: Vec::new(),
             points: Vec::new(),
             undone: Vec::new(),
-            index: super::overlay::Overlay::default(),
+            index: Overlay::default(),
         };
         Part { slot, kind, compare, then: Cell::new(std::ptr::null()), state: RefCell::new(state) }
     }
 
-    /// What the key's own last write says. `lend`: a reference to its value is handed out.
-    ///
-    /// The reference is good until the attempt ends: a row that was lent is kept.
-    pub(super) fn own<C: Fn(&K) -> Ordering>(&self, sought: &Sought<C>, lend: bool) -> Own<'_, K, V> {
+    /// What the key's own last write says. A reference to its row is handed out: it is good until the attempt ends.
+    pub(super) fn own<C: Fn(&K) -> Ordering>(&self, sought: &Sought<C>) -> Own<'_, K, V> {
         let mut state = self.state.borrow_mut();
         let Some(at) = state.find(sought) else {
             return if state.cleared.is_some() { Own::Absent } else { Own::Nothing };
         };
         let op = &mut state.ops[at];
         match &op.what {
-            What::Put(row) => {
-                op.lent |= lend;
-                let row: *const Row<K, V> = Arc::as_ptr(row);
-                // SAFETY: M3: rows that are lent stay in the part until it goes, with the attempt; others are used at once.
-                Own::Row(unsafe { &*row })
-            }
-            What::Remove(_) => Own::Absent,
+            What::Put(_) | What::PutWords(_) => match op.lend() {
+                Some(row) => Own::Row(row),
+                None => Own::Nothing,
+            },
             What::Merge(..) => Own::Merge,
-            What::Clear => unreachable!("has no key"),
+            What::Remove(..) | What::Clear | What::Given => Own::Absent,
+        }
+    }
+
+    /// The row of the key's own last write, to be looked at for a while: not handed out, so that the next write can take its place.
+    pub(super) fn own_for_now<C: Fn(&K) -> Ordering>(&self, sought: &Sought<C>) -> Option<Arc<Row<K, V>>> {
+        let state = self.state.borrow();
+        match &state.ops[state.find(sought)?].what {
+            What::Put(row) => Some(row.clone()),
+            What::PutWords(words) => {
+                // SAFETY: words of inline types, which are `Copy`.
+                Some(unsafe { Row::new(value::copy_out::<K>(words.key), value::copy_out::<V>(words.value)) })
+            }
+            _ => None,
         }
     }
 
@@ -133,10 +187,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
     pub(super) fn push(&self, number: u64, depth: u32, what: What<K, V>) -> Option<Garbage> {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        let before = match &what {
-            What::Clear => state.cleared,
-            What::Put(row) | What::Remove(row) | What::Merge(row, _) => {
-                let key = &row.key;
+        let before = match what.key() {
+            None => state.cleared,
+            Some(key) => {
                 let compare = |other: &K| (self.compare)(other, key);
                 state.find(&Sought { kind: self.kind, number, compare })
             }
@@ -144,10 +197,16 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
         if let (Some(at), false) = (before, matches!(what, What::Clear)) {
             let op = &mut state.ops[at];
             if op.depth == depth && !op.lent {
-                let old = std::mem::replace(&mut op.what, what);
+                let mut old = std::mem::replace(&mut op.what, what);
+                if let (What::Remove(_, kept), What::Put(_)) = (&mut op.what, &old) {
+                    // It tells the key from now on.
+                    if let What::Put(row) = std::mem::replace(&mut old, What::Clear) {
+                        *kept = Some(row);
+                    }
+                }
                 let State { ops, index, .. } = state;
                 index.note_again(ops, at, self.kind, self.compare);
-                return Some(trash(old));
+                return trash(old);
             }
             op.superseded = true;
         }
@@ -188,7 +247,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
     }
 
     /// A key of this map, to be sought.
-    fn sought<'k>(&self, number: u64, key: &'k K) -> Sought<impl Fn(&K) -> Ordering + use<'k, K, V>> {
+    pub(super) fn sought<'k>(&self, number: u64, key: &'k K) -> Sought<impl Fn(&K) -> Ordering + use<'k, K, V>> {
         let (kind, compare) = (self.kind, self.compare);
         Sought { kind, number, compare: move |other: &K| compare(other, key) }
     }
@@ -206,10 +265,6 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
         points.push((key, present));
     }
 
-    pub(super) fn is_cleared(&self) -> bool {
-        self.state.borrow().cleared.is_some()
-    }
-
     /// Keys with functions that wait for their values.
     pub(super) fn merged_rows(&self) -> Vec<(u64, Arc<Row<K, V>>)> {
         let state = self.state.borrow();
@@ -223,10 +278,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
 
     /// How many keys there are after the writes, in this version or, if the map was cleared, in an empty one.
     pub(super) fn len_over(&self, tree: &Tree) -> usize {
-        let jobs = self.jobs(tree);
+        let mut jobs = Vec::new();
+        self.jobs(tree, &mut jobs);
         let state = self.state.borrow();
-        let removed = |job: &&Job| matches!(state.ops[job.op].what, What::Remove(_));
-        tree.len() + jobs.iter().filter(|job| job.new).count() - jobs.iter().filter(removed).count()
+        let removed = |job: &&Job| matches!(state.ops[job.op].what, What::Remove(..));
+        tree.len() + jobs.iter().filter(|job| job.old.is_none()).count() - jobs.iter().filter(removed).count()
     }
 
     pub(super) fn any_ops(&self) -> bool {
@@ -240,44 +296,41 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
     }
 
     /// The writes that count, in the order of their keys, with where they belong in a version of the map.
-    pub(super) fn jobs(&self, tree: &Tree) -> Vec<Job> {
+    pub(super) fn jobs(&self, tree: &Tree, jobs: &mut Vec<Job>) {
         let state = self.state.borrow();
         let from = state.cleared.map_or(0, |at| at + 1);
-        let mut jobs = Vec::with_capacity(state.ops.len() - from);
         for (at, op) in state.ops.iter().enumerate().skip(from).filter(|(_, op)| !op.superseded) {
-            let row = op.row().expect("after the last `Clear`");
-            let compare = |other: &K| (self.compare)(other, &row.key);
-            let sought = Sought { kind: self.kind, number: op.number, compare };
             // SAFETY: the caller's tree is pinned, and of this map.
-            let Spot { rank, found } = unsafe { sought.spot::<K, V>(tree) };
-            if found.is_none() && matches!(op.what, What::Remove(_)) {
+            let Spot { rank, found } = unsafe { self.sought(op.number, op.key()).spot::<K, V>(tree) };
+            if found.is_none() && matches!(op.what, What::Remove(..)) {
                 continue;
             }
-            jobs.push(Job { number: op.number, rank, new: found.is_none(), op: at });
+            jobs.push(Job { number: op.number, rank, old: found, op: at, words: None });
+        }
+        if jobs.len() < 2 {
+            return;
         }
         jobs.sort_by(|a, b| {
             // A new row stands before the one of its rank.
-            let place = (a.rank, !a.new, a.number).cmp(&(b.rank, !b.new, b.number));
+            let place = (a.rank, a.old.is_some(), a.number).cmp(&(b.rank, b.old.is_some(), b.number));
             place.then_with(|| match self.kind {
-                Kind::Ordered => {
-                    let key = |job: &Job| state.ops[job.op].row().expect("after the last `Clear`");
-                    (self.compare)(&key(a).key, &key(b).key)
-                }
+                Kind::Ordered => (self.compare)(state.ops[a.op].key(), state.ops[b.op].key()),
                 Kind::Hash | Kind::Exact => Ordering::Equal,
             })
         });
-        jobs
     }
 }
 
 /// A write and where it belongs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Job {
     pub(super) number: u64,
     pub(super) rank: usize,
-    /// The key is not in the tree.
-    pub(super) new: bool,
+    /// The row that the tree has; `None`: the key is not in it.
+    pub(super) old: Option<Found>,
     pub(super) op: usize,
+    /// The row that it gets; `None`: the key goes.
+    pub(super) words: Option<Words>,
 }
 
 impl<K: 'static, V: 'static> State<K, V> {
@@ -288,163 +341,18 @@ impl<K: 'static, V: 'static> State<K, V> {
             return found;
         }
         let is_same = |op: &Op<K, V>| {
-            let same =
-                |row: &Arc<Row<K, V>>| sought.kind == Kind::Exact || (sought.compare)(&row.key) == Ordering::Equal;
-            op.number == sought.number && op.row().is_some_and(same)
+            let same = |key: &K| sought.kind == Kind::Exact || (sought.compare)(key) == Ordering::Equal;
+            op.number == sought.number && op.what.key().is_some_and(same)
         };
         self.ops[from..].iter().rposition(is_same).map(|at| from + at)
     }
 }
 
 /// What a superseded write leaves.
-fn trash<K: Send + Sync + 'static, V: Send + Sync + 'static>(what: What<K, V>) -> Garbage {
+pub(super) fn trash<K: Send + Sync + 'static, V: Send + Sync + 'static>(what: What<K, V>) -> Option<Garbage> {
     match what {
-        What::Put(row) | What::Remove(row) => Garbage::Value(give(row)),
-        What::Merge(row, functions) => Garbage::Result(Box::new((row, functions))),
-        What::Clear => unreachable!("is not replaced"),
-    }
-}
-
-/// A part, whatever its types are.
-pub(in crate::store) trait AnyPart: Any + Send {
-    fn slot(&self) -> u32;
-    /// Undoes the writes of this depth.
-    fn undo(&self, depth: u32, trash: &mut Vec<Garbage>);
-    /// The writes of this depth are the enclosing one's from now on.
-    fn keep(&self, depth: u32);
-    fn is_written(&self) -> bool;
-    /// The numbers of the keys that are written, and whether the whole map is.
-    fn written(&self) -> (Vec<u64>, bool);
-    /// Builds the next version. Runs user code.
-    ///
-    /// # Safety
-    /// The base is pinned, and of this part's map.
-    unsafe fn build(&self, base: &Tree, version: u64, pool: &mut super::node::NodePool) -> super::build::Built;
-    /// Whether a range that was read, as of `version`, is different in `now`. Runs user code.
-    ///
-    /// # Safety
-    /// Pinned, and of this part's map.
-    unsafe fn ranges_are_stale(&self, now: &Tree, version: u64) -> bool;
-    /// Whether a key that is written, not merged, is different in `now` than as of `version`. Runs user code.
-    ///
-    /// # Safety
-    /// Pinned, and of this part's map.
-    unsafe fn is_overwritten(&self, now: &Tree, version: u64) -> bool;
-    /// Makes the ranges that were read independent of the pinned version: what a sleeper looks at. Runs user code.
-    ///
-    /// # Safety
-    /// The attempt's versions are pinned.
-    unsafe fn settle(&self) -> Box<dyn Settled>;
-    /// Whether ranges were read.
-    fn has_ranges(&self) -> bool;
-}
-
-impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> AnyPart for Part<K, V> {
-    fn slot(&self) -> u32 {
-        self.slot
-    }
-
-    fn undo(&self, depth: u32, trash: &mut Vec<Garbage>) {
-        let mut state = self.state.borrow_mut();
-        let state = &mut *state;
-        let mut changed = false;
-        while let Some(op) = state.ops.pop_if(|op| op.depth >= depth) {
-            changed = true;
-            match (op.before, &op.what) {
-                (before, What::Clear) => state.cleared = before,
-                (Some(before), _) => state.ops[before].superseded = false,
-                (None, _) => {}
-            }
-            match op.what {
-                What::Put(row) if op.lent => state.undone.push(row),
-                What::Clear => {}
-                what => trash.push(self::trash(what)),
-            }
-        }
-        if changed {
-            state.index.forget();
-            let State { ops, index, cleared, .. } = state;
-            index.note_last(ops, *cleared, self.kind, self.compare);
-        }
-    }
-
-    fn keep(&self, depth: u32) {
-        let mut state = self.state.borrow_mut();
-        state.ops.iter_mut().rev().take_while(|op| op.depth == depth).for_each(|op| op.depth = depth - 1);
-    }
-
-    fn is_written(&self) -> bool {
-        self.any_ops()
-    }
-
-    fn written(&self) -> (Vec<u64>, bool) {
-        let state = self.state.borrow();
-        let from = state.cleared.map_or(0, |at| at + 1);
-        (state.ops[from..].iter().map(|op| op.number).collect(), state.cleared.is_some())
-    }
-
-    unsafe fn build(&self, base: &Tree, version: u64, pool: &mut super::node::NodePool) -> super::build::Built {
-        // SAFETY: the caller's promise.
-        unsafe { super::build::build(self, base, version, pool) }
-    }
-
-    unsafe fn ranges_are_stale(&self, now: &Tree, version: u64) -> bool {
-        let state = self.state.borrow();
-        // SAFETY: the caller's promise.
-        let is_stale = |range: &RangeRead<K>| unsafe { range.is_stale::<V>(self.kind, self.compare, now, version) };
-        state.ranges.iter().any(is_stale)
-            || state.points.iter().any(|(key, present)| {
-                // SAFETY: the caller's promise.
-                let found =
-                    unsafe { self.sought(number_of::<K, K>(key).expect("a key has a number"), key).find::<K, V>(now) };
-                found.is_some() != *present || found.is_some_and(|found| found.stamp > version)
-            })
-    }
-
-    unsafe fn is_overwritten(&self, now: &Tree, version: u64) -> bool {
-        let state = self.state.borrow();
-        if state.cleared.is_some() {
-            return true;
-        }
-        // SAFETY: the snapshot's version of the map is pinned.
-        let then = unsafe { &*self.then.get() };
-        state.ops.iter().filter(|op| !op.superseded && !matches!(op.what, What::Merge(..))).any(|op| {
-            let sought = self.sought(op.number, &op.row().expect("there is no `Clear`").key);
-            // SAFETY: the caller's promise.
-            let (then, now) = unsafe { (sought.find::<K, V>(then), sought.find::<K, V>(now)) };
-            now.is_some_and(|found| found.stamp > version) || then.is_some() != now.is_some()
-        })
-    }
-
-    unsafe fn settle(&self) -> Box<dyn Settled> {
-        let state = self.state.borrow();
-        // SAFETY: the caller's promise.
-        let segments = state.ranges.iter().flat_map(|range| unsafe { range.segments::<V>(self.kind, self.compare) });
-        let points = state.points.iter().map(|(key, present)| Segment::point(key.clone(), *present));
-        Box::new(Segments::<K, V>::new(self.kind, self.compare, segments.chain(points).collect()))
-    }
-
-    fn has_ranges(&self) -> bool {
-        let state = self.state.borrow();
-        !state.ranges.is_empty() || !state.points.is_empty()
-    }
-}
-
-impl<K, V> Drop for State<K, V> {
-    fn drop(&mut self) {
-        // Rows go one by one, each guarded, like other values.
-        let mut rows = Vec::new();
-        for op in self.ops.drain(..) {
-            match op.what {
-                What::Put(row) | What::Remove(row) => rows.push(Garbage::Value(give(row))),
-                What::Merge(row, functions) => {
-                    rows.push(Garbage::Value(give(row)));
-                    drop(functions);
-                }
-                What::Clear => {}
-            }
-        }
-        rows.extend(self.undone.drain(..).map(|row| Garbage::Value(give(row))));
-        super::super::reclaim::dispose(&mut rows);
+        What::Put(row) | What::Remove(_, Some(row)) => Some(Garbage::Value(give(row))),
+        What::Merge(row, functions) => Some(Garbage::Result(Box::new((row, functions)))),
+        What::PutWords(_) | What::Remove(_, None) | What::Clear | What::Given => None,
     }
 }

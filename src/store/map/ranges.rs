@@ -1,6 +1,6 @@
 //! Ranges of ordered maps that an attempt has read, and whether anything in them has changed (no phantoms, §6.2).
 
-use super::row::{Kind, Sought, Spot, view};
+use super::row::{Kind, Sought, Spot, key_of};
 use super::tree::Tree;
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -86,7 +86,7 @@ impl<K: Clone + 'static> RangeRead<K> {
                 }
                 return vec![Segment { low: self.low.clone(), high: self.high.clone(), rows: all.len() }];
             }
-            let key = |rank: usize| Bound::Included(view::<K, V>(then.row_at(rank).row).key.clone());
+            let key = |rank: usize| Bound::Included(key_of::<K, V>(then.row_at(rank).key).clone());
             let mut parts = Vec::new();
             if front > 0 {
                 parts.push(Segment { low: self.low.clone(), high: key(all.start + front - 1), rows: front });

@@ -1,6 +1,6 @@
 //! Which keys of maps an attempt has read, told by map and number; in memory that does not grow with repeated reads.
 
-use super::tree::Tree;
+use super::tree::{Number, Tree};
 
 /// Room at first, below which it is not worth looking for duplicates.
 const SMALL: usize = if cfg!(tvar_loom) { 4 } else { 64 };
@@ -73,12 +73,12 @@ impl Tree {
     pub(super) unsafe fn rows_of(&self, number: u64) -> (u32, u64) {
         // SAFETY: the caller's promise, throughout.
         unsafe {
-            let Some(last) = self.last_not_greater(|found, _| found <= number) else { return (0, 0) };
+            let Some(last) = self.last_of(&Number(number)) else { return (0, 0) };
             if last.number != number {
                 return (0, 0);
             }
-            let upto = self.floor(|found, _| found <= number).rank;
-            let from = self.floor(|found, _| found < number).rank;
+            let upto = self.floor(&Number(number)).rank;
+            let from = number.checked_sub(1).map_or(0, |before| self.floor(&Number(before)).rank);
             let newest = (from..upto).map(|rank| self.row_at(rank).stamp).max();
             ((upto - from) as u32, newest.unwrap_or(0))
         }
@@ -89,7 +89,7 @@ impl Tree {
     /// # Safety
     /// As for [`Tree::rows_of`].
     #[inline]
-    pub(super) unsafe fn count_of(&self, found: super::tree::Found) -> u32 {
+    pub(super) unsafe fn count_of(&self, found: &super::tree::Found) -> u32 {
         if found.alone {
             return 1;
         }

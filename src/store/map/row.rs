@@ -1,12 +1,13 @@
-//! Rows: a key with its value, behind a type-erased front; and the search for one.
+//! Rows: a key with its value; and the search for one.
 
-use super::super::value::Header;
-use super::node::RowPtr;
-use super::tree::{Found, Tree};
+use super::super::value::{self, Header, Word, is_inline};
+use super::node::Words;
+use super::tree::{Found, NotGreater, Number, Rows, Tree};
 use crate::sync::Arc;
 use std::cmp::Ordering;
+use std::mem::needs_drop;
 
-/// An entry of a map. Shared by the log that made it and the versions that hold it.
+/// A row behind a pointer, shared by the log that made it and the versions that hold it.
 #[repr(C)]
 pub(crate) struct Row<K, V> {
     header: Header,
@@ -14,47 +15,105 @@ pub(crate) struct Row<K, V> {
     pub(crate) value: V,
 }
 
+/// A row, wherever it is.
+#[derive(Debug)]
+pub(crate) struct RowRef<'a, K, V> {
+    pub(crate) key: &'a K,
+    pub(crate) value: &'a V,
+}
+
+impl<K, V> Clone for RowRef<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V> Copy for RowRef<'_, K, V> {}
+
+impl<K: 'static, V: 'static> RowRef<'_, K, V> {
+    /// The first word of the row.
+    pub(super) fn word(&self) -> Word {
+        if are_inline::<K, V>() {
+            // SAFETY: an inline type, which is `Copy`.
+            return Word::encode(unsafe { std::ptr::from_ref(self.key).read() });
+        }
+        // Every row that is not inline is behind a pointer.
+        let row = std::ptr::from_ref(self.key).wrapping_byte_sub(std::mem::offset_of!(Row<K, V>, key));
+        Word::of_header(row.cast_mut().cast())
+    }
+}
+
+/// What the rows of maps of these types are.
+pub(super) fn rows_of<K: 'static, V: 'static>() -> Rows {
+    if is_inline::<K>() && is_inline::<V>() {
+        Rows::Inline
+    } else if needs_drop::<(K, V)>() {
+        Rows::Boxed
+    } else {
+        Rows::Plain
+    }
+}
+
+#[inline(always)]
+pub(super) fn are_inline<K: 'static, V: 'static>() -> bool {
+    is_inline::<K>() && is_inline::<V>()
+}
+
 impl<K, V> Row<K, V> {
     pub(super) fn new(key: K, value: V) -> Arc<Row<K, V>> {
         Arc::new(Row { header: Header::new(free::<K, V>), key, value })
     }
-}
 
-/// A count of the row's, as the tree holds it.
-pub(super) fn share<K, V>(row: &Arc<Row<K, V>>) -> RowPtr {
-    give(row.clone())
-}
-
-/// The row as the tree holds it.
-pub(super) fn give<K, V>(row: Arc<Row<K, V>>) -> RowPtr {
-    Arc::into_raw(row).cast_mut().cast()
-}
-
-/// Another count of a row in a tree.
-///
-/// # Safety
-/// The row is of a map of these types, in a pinned version.
-pub(super) unsafe fn borrow<K, V>(row: RowPtr) -> Arc<Row<K, V>> {
-    // SAFETY: made by `Arc::into_raw` in `give`; the tree's count keeps it.
-    unsafe {
-        Arc::increment_strong_count(row.cast::<Row<K, V>>());
-        Arc::from_raw(row.cast::<Row<K, V>>())
+    pub(super) fn view(&self) -> RowRef<'_, K, V> {
+        RowRef { key: &self.key, value: &self.value }
     }
 }
 
-/// The row behind a pointer.
+/// A count of a row as a front.
+pub(super) fn give<K, V>(row: Arc<Row<K, V>>) -> *mut Header {
+    Arc::into_raw(row).cast_mut().cast()
+}
+
+/// The word of a row, without a count of its own.
+pub(super) fn word_of<K, V>(row: &Arc<Row<K, V>>) -> Word {
+    Word::of_header(Arc::as_ptr(row).cast_mut().cast())
+}
+
+/// Key and value in words; for inline types.
+pub(super) fn words<K: 'static, V: 'static>(key: K, value: V) -> Words {
+    Words { key: Word::encode(key), value: Word::encode(value) }
+}
+
+/// The row that a leaf has.
 ///
 /// # Safety
-/// The row is of a map of these types, and some count of it outlives `'a`.
+/// The row is of a map of these types, and its leaf and itself outlive `'a`.
 #[inline(always)]
-pub(super) unsafe fn view<'a, K, V>(row: RowPtr) -> &'a Row<K, V> {
-    // SAFETY: the caller's promise.
-    unsafe { &*row.cast::<Row<K, V>>() }
+pub(super) unsafe fn view<'a, K: 'static, V: 'static>(found: &Found) -> RowRef<'a, K, V> {
+    // SAFETY: the caller's promise, throughout.
+    unsafe {
+        if are_inline::<K, V>() {
+            RowRef { key: value::view(found.key), value: value::view(found.value) }
+        } else {
+            let row = &*(*found.key).header().cast::<Row<K, V>>();
+            RowRef { key: &row.key, value: &row.value }
+        }
+    }
+}
+
+/// The key of a row, from its first word.
+///
+/// # Safety
+/// As for [`view`].
+#[inline(always)]
+pub(super) unsafe fn key_of<'a, K: 'static, V: 'static>(word: *const Word) -> &'a K {
+    // SAFETY: the caller's promise, throughout.
+    unsafe { if are_inline::<K, V>() { value::view(word) } else { &(*(*word).header().cast::<Row<K, V>>()).key } }
 }
 
 unsafe fn free<K, V>(header: *mut Header) {
     // SAFETY: gives up a count that `give` made.
-    drop(unsafe { crate::sync::Arc::from_raw(header.cast::<Row<K, V>>()) });
+    drop(unsafe { Arc::from_raw(header.cast::<Row<K, V>>()) });
 }
 
 /// How the rows of a map are ordered.
@@ -97,18 +156,16 @@ impl<C> Sought<C> {
         unsafe {
             match self.kind {
                 Kind::Ordered => {
-                    let last = tree.last_not_greater(|number, row| self.is_reached::<K, V>(number, row))?;
-                    self.matches::<K, V>(last).then_some(last)
+                    let last = tree.last_of(&NotGreater(|number, key: &Word| self.is_reached::<K, V>(number, key)))?;
+                    self.matches::<K, V>(&last).then_some(last)
                 }
-                Kind::Exact => {
-                    tree.last_not_greater(|number, _| number <= self.number).filter(|last| last.number == self.number)
-                }
+                Kind::Exact => tree.last_of(&Number(self.number)).filter(|last| last.number == self.number),
                 Kind::Hash => {
-                    let last = tree.last_not_greater(|number, _| number <= self.number)?;
+                    let last = tree.last_of(&Number(self.number))?;
                     if last.number != self.number {
                         return None;
                     }
-                    if self.matches::<K, V>(last) { Some(last) } else { self.spot::<K, V>(tree).found }
+                    if self.matches::<K, V>(&last) { Some(last) } else { self.spot::<K, V>(tree).found }
                 }
             }
         }
@@ -125,12 +182,12 @@ impl<C> Sought<C> {
         // SAFETY: the caller's promise, throughout.
         unsafe {
             let floor = match self.kind {
-                Kind::Ordered => tree.floor(|number, row| self.is_reached::<K, V>(number, row)),
-                Kind::Exact | Kind::Hash => tree.floor(|number, _| number <= self.number),
+                Kind::Ordered => tree.floor(&NotGreater(|number, key: &Word| self.is_reached::<K, V>(number, key))),
+                Kind::Exact | Kind::Hash => tree.floor(&Number(self.number)),
             };
             let (mut at, mut last) = (floor.rank, floor.last);
             while let Some(found) = last.filter(|found| found.number == self.number) {
-                if self.matches::<K, V>(found) {
+                if self.matches::<K, V>(&found) {
                     return Spot { rank: at - 1, found: Some(found) };
                 }
                 if self.kind != Kind::Hash {
@@ -145,22 +202,24 @@ impl<C> Sought<C> {
     }
 
     /// Whether a row is the one that is sought, or before it.
-    unsafe fn is_reached<K: 'static, V: 'static>(&self, number: u64, row: RowPtr) -> bool
+    #[inline(always)]
+    unsafe fn is_reached<K: 'static, V: 'static>(&self, number: u64, key: &Word) -> bool
     where
         C: Fn(&K) -> Ordering,
     {
         // SAFETY: the caller's promise.
         number < self.number
-            || (number == self.number && (self.compare)(unsafe { &view::<K, V>(row).key }) != Ordering::Greater)
+            || (number == self.number && (self.compare)(unsafe { key_of::<K, V>(key) }) != Ordering::Greater)
     }
 
     /// Whether a row with the number that is sought has the key.
-    unsafe fn matches<K: 'static, V: 'static>(&self, found: Found) -> bool
+    #[inline(always)]
+    unsafe fn matches<K: 'static, V: 'static>(&self, found: &Found) -> bool
     where
         C: Fn(&K) -> Ordering,
     {
         // SAFETY: the caller's promise.
         found.number == self.number
-            && (self.kind == Kind::Exact || (self.compare)(unsafe { &view::<K, V>(found.row).key }) == Ordering::Equal)
+            && (self.kind == Kind::Exact || (self.compare)(unsafe { key_of::<K, V>(found.key) }) == Ordering::Equal)
     }
 }

@@ -1,10 +1,9 @@
 //! The trees of maps, alone: every edit keeps the invariants of M1, and finds what a sorted list finds.
 
-use super::super::value::free_boxed;
 use super::edit::{Changes, Editor};
-use super::node::{Branch, FAN, Leaf, Node, NodePool, RowPtr};
-use super::row::{Row, give, view};
-use super::tree::{Tree, tear_down};
+use super::node::{Branch, FAN, Leaf, Node, NodePool};
+use super::row::{view, words};
+use super::tree::{Number, Rows, Tree, tear_down};
 
 /// Checks a node and all below it; returns its rows.
 unsafe fn check(node: *const Node, height: u32, rows: &mut Vec<(u64, u64)>) -> usize {
@@ -14,13 +13,14 @@ unsafe fn check(node: *const Node, height: u32, rows: &mut Vec<(u64, u64)>) -> u
         assert!(n.len > 0 && n.len <= FAN);
         if height == 0 {
             let leaf = &*node.cast::<Leaf>();
-            rows.extend((0..n.len).map(|i| (n.number[i], view::<u64, u64>(leaf.node.row[i]).value)));
+            rows.extend((0..n.len).map(|i| (n.number[i], *view::<u64, u64>(&leaf.at(i)).value)));
             return n.len;
         }
         let branch = &*node.cast::<Branch>();
         let mut sum = 0;
         for i in 0..n.len {
-            assert_eq!((n.number[i], n.row[i]), ((*branch.child[i]).number[0], (*branch.child[i]).row[0]));
+            assert_eq!(n.number[i], (*branch.child[i]).number[0]);
+            assert!(n.key[i].same_bits((*branch.child[i]).key[0]));
             sum += check(branch.child[i], height - 1, rows);
             assert_eq!(branch.upto[i], sum);
         }
@@ -47,7 +47,7 @@ fn walk(steps: u64, keys: u64, grow: u64) {
     };
     let mut pool = NodePool::default();
     let mut model: Vec<(u64, u64)> = Vec::new();
-    let mut tree = Tree::dead();
+    let mut tree = Tree::dead(Rows::Inline);
     for version in 1..=steps {
         let mut changes = Changes::default();
         let mut editor = Editor::new(&tree, version, &mut pool, &mut changes);
@@ -55,24 +55,19 @@ fn walk(steps: u64, keys: u64, grow: u64) {
             let key = if grow == 100 { version * 4 + random(4) } else { random(keys) };
             let at = model.partition_point(|(k, _)| *k < key);
             let found = model.get(at).is_some_and(|(k, _)| *k == key);
-            let row = || give(Row::new(key, version));
-            let put: RowPtr;
-            // SAFETY: private trees; what is replaced is freed here.
+            let row = words(key, version);
+            // SAFETY: private trees.
             unsafe {
                 match (found, random(100) < grow) {
                     (false, true) => {
-                        put = row();
-                        editor.insert(at, key, put);
+                        editor.insert(at, key, row);
                         model.insert(at, (key, version));
                     }
                     (true, true) => {
-                        free_boxed(editor.tree(0).row_at(at).row);
-                        put = row();
-                        editor.replace(at, key, put);
+                        editor.replace(at, key, row);
                         model[at].1 = version;
                     }
                     (true, false) => {
-                        free_boxed(editor.tree(0).row_at(at).row);
                         editor.remove(at);
                         model.remove(at);
                     }
@@ -97,7 +92,7 @@ fn walk(steps: u64, keys: u64, grow: u64) {
         let rank = model.partition_point(|(k, _)| *k <= key);
         // SAFETY: private trees.
         unsafe {
-            let floor = tree.floor(|number, _| number <= key);
+            let floor = tree.floor(&Number(key));
             assert_eq!(floor.rank, rank);
             assert_eq!(floor.last.map(|found| found.number), rank.checked_sub(1).map(|i| model[i].0));
             if !model.is_empty() {
@@ -111,7 +106,7 @@ fn walk(steps: u64, keys: u64, grow: u64) {
     }
     if !tree.root.is_null() {
         // SAFETY: private trees.
-        unsafe { tear_down(tree.root, tree.height, &mut pool, &mut |row| free_boxed(row)) };
+        unsafe { tear_down(tree.root, tree.height, &mut pool, &mut |_| ()) };
     }
 }
 

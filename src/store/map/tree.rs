@@ -2,7 +2,8 @@
 
 use super::super::limbo::{Retired, What};
 use super::super::reclaim::{self, Garbage};
-use super::node::{Branch, FAN, Leaf, Node, NodePool, RowPtr, partition};
+use super::super::value::Word;
+use super::node::{Branch, FAN, Leaf, Node, NodePool, Words, partition};
 use crate::sync::plain::{AtomicBool, Ordering};
 use std::ops::Range;
 use std::ptr;
@@ -15,6 +16,8 @@ pub(crate) struct Tree {
     pub(super) len: usize,
     /// The version that last added or removed a row.
     pub(super) shape: u64,
+    /// What the rows are.
+    pub(super) rows: Rows,
     /// A newer version has taken the nodes over (M2), or this one was never published.
     pub(super) dead: AtomicBool,
 }
@@ -24,14 +27,56 @@ unsafe impl Send for Tree {}
 // SAFETY: as above.
 unsafe impl Sync for Tree {}
 
+/// What the rows of a map are, as far as their ends are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// Words in the leaves.
+    Inline,
+    /// Behind pointers, without code of the user's at their end.
+    Plain,
+    /// Behind pointers.
+    Boxed,
+}
+
 /// A row in a leaf.
 #[derive(Clone, Copy)]
 pub(super) struct Found {
     pub(super) number: u64,
     pub(super) stamp: u64,
-    pub(super) row: RowPtr,
+    /// Where the leaf has it.
+    pub(super) key: *const Word,
+    pub(super) value: *const Word,
     /// The row before it has another number, as far as the leaf can tell.
     pub(super) alone: bool,
+}
+
+/// A search: for the last row that is not greater than something.
+pub(super) trait Search {
+    /// How many rows of a node (or first rows of its children) are not greater; at most its length.
+    fn upto(&self, node: &Node) -> usize;
+}
+
+/// A search by number alone.
+pub(super) struct Number(pub(super) u64);
+
+impl Search for Number {
+    #[inline(always)]
+    fn upto(&self, node: &Node) -> usize {
+        node.upto_number(self.0)
+    }
+}
+
+/// A search by number and key: the test holds for a row only if it holds for all rows before it.
+pub(super) struct NotGreater<F>(pub(super) F);
+
+impl<F: Fn(u64, &Word) -> bool> Search for NotGreater<F> {
+    #[inline(always)]
+    fn upto(&self, node: &Node) -> usize {
+        node.probe.read();
+        // Says once for all accesses that they are within bounds.
+        let len = node.len.min(FAN);
+        partition(len, |i| (self.0)(node.number[i], &node.key[i]))
+    }
 }
 
 /// Where a search ended.
@@ -51,13 +96,13 @@ pub(super) struct LeafAt {
 
 impl Tree {
     /// A map without rows.
-    pub(crate) fn empty() -> Tree {
-        Tree { root: ptr::null_mut(), height: 0, len: 0, shape: 0, dead: AtomicBool::new(false) }
+    fn empty(rows: Rows) -> Tree {
+        Tree { root: ptr::null_mut(), height: 0, len: 0, shape: 0, rows, dead: AtomicBool::new(false) }
     }
 
     /// The same, for somebody else's nodes.
-    pub(super) fn dead() -> Tree {
-        let tree = Tree::empty();
+    pub(super) fn dead(rows: Rows) -> Tree {
+        let tree = Tree::empty(rows);
         tree.give_up();
         tree
     }
@@ -77,16 +122,16 @@ impl Tree {
         self.dead.store(!alive, Ordering::Relaxed);
     }
 
-    /// The last row that is not greater than what is sought.
+    /// The last row that a search comes to.
     ///
     /// # Safety
-    /// The tree is of a pinned version, or the caller's own; the test holds for a row only if it holds for all rows before it.
+    /// The tree is of a pinned version, or the caller's own.
     #[inline(always)]
-    pub(super) unsafe fn floor(&self, not_greater: impl Fn(u64, RowPtr) -> bool) -> Floor {
+    pub(super) unsafe fn floor(&self, search: &impl Search) -> Floor {
         let mut rank = 0;
         // SAFETY: I3: everything reachable stays allocated and unchanged.
         let found = unsafe {
-            self.descend(&not_greater, |branch, at| {
+            self.descend(search, |branch, at| {
                 if at > 0 {
                     rank += branch.upto[at - 1];
                 }
@@ -104,10 +149,10 @@ impl Tree {
     /// # Safety
     /// As for [`Tree::floor`].
     #[inline(always)]
-    pub(super) unsafe fn last_not_greater(&self, not_greater: impl Fn(u64, RowPtr) -> bool) -> Option<Found> {
+    pub(super) unsafe fn last_of(&self, search: &impl Search) -> Option<Found> {
         // SAFETY: the caller's promise.
         unsafe {
-            let (leaf, at) = self.descend(&not_greater, |_, _| ())?;
+            let (leaf, at) = self.descend(search, |_, _| ())?;
             (at > 0).then(|| (*leaf).at(at - 1))
         }
     }
@@ -117,7 +162,7 @@ impl Tree {
     #[inline(always)]
     unsafe fn descend(
         &self,
-        not_greater: &impl Fn(u64, RowPtr) -> bool,
+        search: &impl Search,
         mut passing: impl FnMut(&Branch, usize),
     ) -> Option<(*const Leaf, usize)> {
         let mut node = self.root.cast_const();
@@ -127,12 +172,12 @@ impl Tree {
         // SAFETY: the caller's promise; the height tells the kinds of node apart.
         unsafe {
             for _ in 0..self.height {
-                let at = (*node).floor(not_greater).saturating_sub(1);
+                let at = search.upto(&*node).saturating_sub(1);
                 let branch = &*node.cast::<Branch>();
                 passing(branch, at);
-                node = branch.child[at];
+                node = *branch.child.get_unchecked(at);
             }
-            Some((node.cast::<Leaf>(), (*node).floor(not_greater)))
+            Some((node.cast::<Leaf>(), search.upto(&*node)))
         }
     }
 
@@ -206,15 +251,6 @@ unsafe fn newer_below(node: *const Node, height: u32, ranks: Range<usize>, versi
 }
 
 impl Node {
-    /// How many of the rows (or first rows of the children) are not greater than what is sought.
-    #[inline(always)]
-    fn floor(&self, not_greater: &impl Fn(u64, RowPtr) -> bool) -> usize {
-        self.probe.read();
-        // Says once for all accesses that they are within bounds.
-        let len = self.len.min(FAN);
-        partition(len, |i| not_greater(self.number[i], self.row[i]))
-    }
-
     /// Rows below the node.
     ///
     /// # Safety
@@ -233,7 +269,13 @@ impl Leaf {
     pub(super) fn at(&self, at: usize) -> Found {
         let number = self.node.number[at];
         let alone = at > 0 && self.node.number[at - 1] != number;
-        Found { number, stamp: self.stamp[at], row: self.node.row[at], alone }
+        Found {
+            number,
+            stamp: self.stamp[at],
+            key: &raw const self.node.key[at],
+            value: &raw const self.value[at],
+            alone,
+        }
     }
 }
 
@@ -244,11 +286,15 @@ impl Drop for Tree {
             return;
         }
         // The newest version of a map that is gone: its rows and nodes are nobody else's (M2).
-        let mut rows = Vec::with_capacity(self.len);
-        // SAFETY: M2: owned here.
-        unsafe {
-            tear_down(self.root, self.height, &mut NodePool::default(), &mut |row| rows.push(Garbage::Value(row)))
+        let mut rows = Vec::new();
+        let mut end = |row: Words| {
+            if self.rows != Rows::Inline {
+                // SAFETY: the rows are behind pointers.
+                rows.push(Garbage::Value(unsafe { row.key.header() }));
+            }
         };
+        // SAFETY: M2: owned here.
+        unsafe { tear_down(self.root, self.height, &mut NodePool::default(), &mut end) };
         reclaim::dispose(&mut rows);
     }
 }
@@ -257,40 +303,55 @@ impl Drop for Tree {
 ///
 /// # Safety
 /// The caller owns them. Recursion is as deep as the tree is high.
-pub(super) unsafe fn tear_down(node: *mut Node, height: u32, pool: &mut NodePool, row: &mut impl FnMut(RowPtr)) {
+pub(super) unsafe fn tear_down(node: *mut Node, height: u32, pool: &mut NodePool, end: &mut impl FnMut(Words)) {
     // SAFETY: the caller's promise.
     unsafe {
         if height == 0 {
             let leaf = node.cast::<Leaf>();
-            (&(*leaf).node.row)[..(*leaf).node.len].iter().for_each(|found| row(*found));
+            (0..(*leaf).node.len).for_each(|at| end((*leaf).words(at)));
             pool.put_leaf(leaf);
         } else {
             let branch = node.cast::<Branch>();
             for at in 0..(*branch).node.len {
-                tear_down((*branch).child[at], height - 1, pool, row);
+                tear_down((*branch).child[at], height - 1, pool, end);
             }
             pool.put_branch(branch);
         }
     }
 }
 
+impl Leaf {
+    pub(super) fn words(&self, at: usize) -> Words {
+        Words { key: self.node.key[at], value: self.value[at] }
+    }
+}
+
+/// Retires a row that a version does not have any more.
+pub(super) fn retire_row(rows: Rows, row: Word, stamp: u64, version: u64, retired: &mut Vec<Retired>) {
+    // SAFETY: (both) the rows are behind pointers.
+    let what = match rows {
+        Rows::Inline => return,
+        Rows::Plain => What::MapPlain(unsafe { row.header() }),
+        Rows::Boxed => What::Value(unsafe { row.header() }),
+    };
+    retired.push(Retired::new(stamp, version, what));
+}
+
 /// Retires a node and all below it, with the rows, in favour of `version`.
 ///
 /// # Safety
 /// The node is of a pinned version.
-pub(super) unsafe fn retire_below(node: *mut Node, height: u32, version: u64, retired: &mut Vec<Retired>) {
+pub(super) unsafe fn retire_below(node: *mut Node, height: u32, rows: Rows, version: u64, retired: &mut Vec<Retired>) {
     // SAFETY: the caller's promise.
     unsafe {
         let (birth, len) = ((*node).birth, (*node).len);
         if height == 0 {
             let leaf = node.cast::<Leaf>();
-            for found in (0..len).map(|at| (*leaf).at(at)) {
-                retired.push(Retired::new(found.stamp, version, What::Value(found.row)));
-            }
+            (0..len).for_each(|at| retire_row(rows, (*node).key[at], (*leaf).stamp[at], version, retired));
             retired.push(Retired::new(birth, version, What::MapLeaf(leaf)));
         } else {
             let branch = node.cast::<Branch>();
-            (0..len).for_each(|at| retire_below((*branch).child[at], height - 1, version, retired));
+            (0..len).for_each(|at| retire_below((*branch).child[at], height - 1, rows, version, retired));
             retired.push(Retired::new(birth, version, What::MapBranch(branch)));
         }
     }
