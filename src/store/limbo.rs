@@ -235,6 +235,12 @@ impl Limbo {
         self.recent.push(entry);
     }
 
+    /// Takes all of a list.
+    pub(super) fn append(&mut self, list: &mut Vec<Retired>) {
+        self.values += list.iter().filter(|entry| entry.has_value()).count();
+        self.recent.append(list);
+    }
+
     /// A point to cut back to.
     pub(super) fn rest(&self) -> Rest {
         Rest { len: self.recent.len(), values: self.values }

@@ -45,8 +45,12 @@ impl Entry {
 
     /// Ends it: what needs dropping goes to `trash`. The box of a `published` write is the tree's now.
     pub(super) fn discard(self, published: bool, trash: &mut Vec<Garbage>) {
-        trash.extend(self.before.cell.map(Garbage::Handle));
-        if self.state.is_merge() {
+        if let Some(cell) = self.before.cell {
+            trash.push(Garbage::Handle(cell));
+        }
+        if self.state.is_map() {
+            // What there is to drop is in the attempt's part of it.
+        } else if self.state.is_merge() {
             trash.push(Garbage::Merges(self.state.merges.into_vec()));
         } else if !published {
             trash.extend(self.state.boxed().map(Garbage::Value));
@@ -367,7 +371,7 @@ impl WriteSet {
         trash.extend(self.handles.drain(..).map(Garbage::Handle));
         for state in self.graveyard.drain(..) {
             trash.extend(state.boxed().map(Garbage::Value));
-            if state.is_merge() {
+            if !state.merges.is_empty() {
                 trash.push(Garbage::Merges(state.merges.into_vec()));
             }
         }

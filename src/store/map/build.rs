@@ -1,6 +1,6 @@
 //! The next version of a map: the writes of an attempt applied to the newest one (M2).
 
-use super::super::limbo::Retired;
+use super::super::limbo::Limbo;
 use super::super::reclaim::Garbage;
 use super::super::value::Word;
 use super::any::AnyPart;
@@ -34,9 +34,11 @@ impl BuiltParts {
     ///
     /// # Safety
     /// The base is pinned, and the attempt has not ended.
-    pub(in crate::store) unsafe fn publish(mut self, pool: &mut NodePool, mut retire: impl FnMut(Retired)) {
-        self.rows.drain(..).for_each(std::mem::forget);
-        self.changes.publish().for_each(&mut retire);
+    pub(in crate::store) unsafe fn publish(mut self, pool: &mut NodePool, limbo: &mut Limbo) {
+        if !self.rows.is_empty() {
+            self.rows.drain(..).for_each(std::mem::forget);
+        }
+        limbo.append(self.changes.publish());
         // SAFETY: the caller's promise.
         unsafe {
             (*self.part).give();
@@ -177,6 +179,7 @@ pub(super) fn initial<K: 'static, V: 'static>(rows: impl Iterator<Item = (u64, K
     }
     let tree = editor.tree(0);
     tree.set_alive(true);
-    changes.publish().for_each(drop);
+    // The nodes are the tree's, and nothing was replaced.
+    changes.publish().clear();
     tree
 }

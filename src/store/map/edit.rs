@@ -41,10 +41,10 @@ impl Changes {
     }
 
     /// The build was published: what it has replaced is for the limbo.
-    pub(in crate::store) fn publish(&mut self) -> impl Iterator<Item = Retired> {
+    pub(super) fn publish(&mut self) -> &mut Vec<Retired> {
         self.leaves.clear();
         self.branches.clear();
-        self.retired.drain(..)
+        &mut self.retired
     }
 }
 
@@ -415,8 +415,9 @@ fn append_children(to: &mut Branch, from: &Branch) {
     to.node.number[at..at + len].copy_from_slice(&from.node.number[..len]);
     to.node.key[at..at + len].copy_from_slice(&from.node.key[..len]);
     to.child[at..at + len].copy_from_slice(&from.child[..len]);
-    for (to, from) in to.upto[at..].iter_mut().zip(&from.upto[..len]) {
-        *to = from + base;
+    to.upto[at..at + len].copy_from_slice(&from.upto[..len]);
+    if base > 0 {
+        to.upto[at..at + len].iter_mut().for_each(|upto| *upto += base);
     }
     to.node.len = at + len;
 }

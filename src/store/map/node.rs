@@ -15,7 +15,7 @@ pub(super) const SMALL: usize = FAN / 4;
 /// Two nodes join if they have no more than this together.
 pub(super) const JOINED: usize = FAN * 3 / 4;
 /// Free nodes that a thread keeps of each kind.
-const KEEP: usize = if cfg!(tvar_loom) { 2 } else { 128 };
+const KEEP: usize = if cfg!(tvar_loom) { 2 } else { 512 };
 
 /// A row as a leaf holds it: key and value, if both are inline; else a pointer to a `Row<K, V>`, and nothing.
 #[derive(Clone, Copy)]

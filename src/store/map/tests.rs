@@ -76,7 +76,7 @@ fn walk(steps: u64, keys: u64, grow: u64) {
             }
         }
         tree = editor.tree(0);
-        for entry in changes.publish() {
+        for entry in changes.publish().drain(..) {
             match entry.into_what() {
                 // SAFETY: nobody else has seen the nodes.
                 super::super::limbo::What::MapLeaf(leaf) => unsafe { pool.put_leaf(leaf) },
