@@ -57,8 +57,8 @@ pub enum TxError {
 
 impl TxError {
     pub(crate) fn deadlock(loss: Loss, label: Option<&Label>, store: &Store) -> TxError {
-        let waits = loss.cycle.into_iter().map(|(number, label, slot)| {
-            format!("{} waits for `{}`", name_of(label.as_deref(), number), store.describe(slot))
+        let waits = loss.cycle.into_iter().map(|(number, label, place)| {
+            format!("{} waits for `{}`", name_of(label.as_deref(), number), place.describe(|slot| store.describe(slot)))
         });
         TxError::Deadlock { label: label.cloned(), attempts: loss.attempts, cycle: waits.collect() }
     }

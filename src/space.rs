@@ -134,7 +134,7 @@ impl Space {
     /// assert!(space.locks().is_empty());
     /// ```
     pub fn locks(&self) -> Vec<LockInfo> {
-        self.shared.locks.list(|place| self.store.describe(place))
+        self.shared.locks.list(|slot| self.store.describe(slot))
     }
 
     /// Whether two handles are of the same space.
@@ -150,5 +150,103 @@ impl fmt::Debug for Space {
             .field("version", &self.version())
             .field("waiters", &self.waiters())
             .finish()
+    }
+}
+
+/// Locks on keys and ranges (§5.5), on the slot of a variable that stands for a map.
+#[cfg(all(test, not(tvar_loom)))]
+mod tests {
+    use super::*;
+    use crate::TVar;
+    use crate::attempt::Patience;
+    use crate::lock::LockMode::{self, Exclusive, Shared};
+    use crate::lock::Place;
+
+    fn space() -> (Space, TVar<u64>, TVar<u64>) {
+        let space = Space::new();
+        let (map, v) = (TVar::named_in(&space, "m", 0), TVar::new_in(&space, 0));
+        (space, map, v)
+    }
+
+    fn keys(map: &TVar<u64>, low: u64, high: u64) -> Place {
+        Place::range(map.var.slot(), low, high)
+    }
+
+    fn lock(tx: &Tx<'_>, place: Place, mode: LockMode) -> Stm<bool> {
+        tx.attempt.lock_place(place, mode, Patience::None, |_| false)
+    }
+
+    fn list(space: &Space) -> Vec<String> {
+        let line = |info: LockInfo| {
+            format!("{}: {}", info.variable.replace("000000000000", "").replace('#', ""), info.holders[0].mode)
+        };
+        space.locks().into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_range_covers_its_keys_and_a_part_that_is_undone_gives_back_what_it_took() {
+        let (space, map, _) = space();
+        space.atomically(|tx| {
+            assert!(lock(tx, keys(&map, 0, 9), Shared)? && lock(tx, keys(&map, 5, 5), Shared)?);
+            assert_eq!(list(&space), ["m keys 0000..=0009: shared"]);
+            tx.or_else(
+                |tx| {
+                    assert!(lock(tx, keys(&map, 5, 5), Exclusive)? && lock(tx, keys(&map, 0, 9), Exclusive)?);
+                    assert!(lock(tx, keys(&map, 6, 7), Exclusive)?);
+                    assert_eq!(list(&space), ["m keys 0000..=0009: exclusive", "m key 0005: exclusive"]);
+                    tx.retry()
+                },
+                |_| Ok(()),
+            )?;
+            assert_eq!(list(&space), ["m keys 0000..=0009: shared"]);
+            Ok(())
+        });
+        assert!(list(&space).is_empty());
+    }
+
+    #[test]
+    fn others_get_what_does_not_overlap() {
+        let (space, map, _) = space();
+        let others = |low, high, mode| {
+            std::thread::scope(|scope| {
+                let other = || space.atomically(|tx| lock(tx, keys(&map, low, high), mode));
+                scope.spawn(other).join().unwrap()
+            })
+        };
+        space.atomically(|tx| {
+            assert!(lock(tx, keys(&map, 3, 5), Exclusive)? && lock(tx, keys(&map, 9, 9), Shared)?);
+            let got = (0..12).filter(|key| others(*key, *key, Exclusive));
+            assert_eq!(got.collect::<Vec<_>>(), [0, 1, 2, 6, 7, 8, 10, 11]);
+            assert!(others(6, 12, Shared) && !others(6, 12, Exclusive) && !others(0, 3, Shared));
+            Ok(())
+        });
+    }
+
+    /// §5.2: keys that an attempt has asked for stay until the next one has ended without asking for them.
+    #[test]
+    fn a_lost_attempt_keeps_its_keys() {
+        let (space, map, v) = space();
+        let mut seen = Vec::new();
+        space.atomically(|tx| {
+            seen.push(list(&space));
+            let attempt = tx.attempt();
+            if attempt <= 2 {
+                // The second attempt asks for a key inside only.
+                let (low, high) = if attempt == 1 { (2, 4) } else { (3, 3) };
+                lock(tx, keys(&map, low, high), Shared)?;
+            }
+            if attempt == 1 {
+                lock(tx, keys(&map, 8, 8), Shared)?;
+            }
+            let n = *tx.read(&v);
+            if attempt <= 4 {
+                std::thread::scope(|scope| scope.spawn(|| v.update(|n| n + 1)).join().unwrap());
+            }
+            tx.write(&v, n + 1);
+            Ok(())
+        });
+        let both = vec!["m keys 0002..=0004: shared".to_string(), "m key 0008: shared".to_string()];
+        let one = both[..1].to_vec();
+        assert_eq!(seen, [vec![], both, one, vec![], vec![]]);
     }
 }

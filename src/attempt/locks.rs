@@ -5,10 +5,11 @@ use super::control::{Recorded, Stm, Stop, StopKind};
 use super::options::{Isolation, Label};
 use super::run::Call;
 use crate::commit::Line;
-use crate::lock::{Answer, Cycle, LockMode, LockTable, Outcome, Party};
+use crate::lock::{Answer, Asker, Cycle, LockMode, LockTable, Outcome, Party, Place};
 use crate::store::{Count, KeptSnapshot, Var};
 use crate::sync::time::{Duration, Instant};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ptr;
 
 crate::sync::tls!(
@@ -27,21 +28,21 @@ pub(super) fn party_in(table: &LockTable) -> Party {
 /// A lock of a call.
 #[derive(Debug)]
 struct Held {
-    place: u32,
     mode: LockMode,
-    /// What the call held before.
-    before: Option<LockMode>,
     /// From an attempt that was lost, and not asked for since (§5.2).
     carried: bool,
     /// Older bases have been ended since the grant (L2).
     effective: bool,
 }
 
-/// All locks of a call, in the order in which they were taken.
+/// All locks of a call.
 #[derive(Default)]
 pub(super) struct Locks {
-    party: Party,
-    held: Vec<Held>,
+    /// As whom the table knows it, if it does.
+    asker: Option<Asker>,
+    held: BTreeMap<Place, Held>,
+    /// In the order of the grants: the place, and what the call held there before.
+    log: Vec<(Place, Option<LockMode>)>,
     /// Newer snapshots that the attempt has moved to (L3).
     snapshots: Vec<KeptSnapshot>,
     /// The deadlock in which the call has given way.
@@ -60,41 +61,41 @@ pub(crate) enum Patience {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LockMark(usize);
 
-/// What has come of standing in line.
-enum Stood {
-    In(Line),
-    Busy,
-}
-
 impl Locks {
-    fn find(&mut self, place: u32) -> Option<&mut Held> {
-        self.held.iter_mut().rev().find(|held| held.place == place)
-    }
-
-    /// Makes the call known to the table.
-    fn enter(&mut self, table: &LockTable, label: Option<&Label>) -> Party {
-        if self.party == 0 {
-            self.party = table.enter(label.cloned(), party_in(table));
-            let _ = KNOWN.try_with(|known| known.borrow_mut().push((table, self.party)));
+    /// The strongest lock that covers this place.
+    fn find(&mut self, place: Place) -> Option<&mut Held> {
+        if place.is_variable() {
+            return self.held.get_mut(&place);
         }
-        self.party
+        let around = place.overlapping(&self.held).filter(|(around, _)| around.contains(place));
+        let strongest = around.max_by_key(|(_, held)| held.mode)?.0;
+        self.held.get_mut(&strongest)
     }
 
-    /// Asks for a lock, and stands in line for it; `waits` is called before a wait.
+    /// The party that the call is in the table; makes it known.
+    fn enter(&mut self, table: &LockTable, label: Option<&Label>) -> &Asker {
+        self.asker.get_or_insert_with(|| {
+            let asker = table.enter(label.cloned(), party_in(table));
+            let _ = KNOWN.try_with(|known| known.borrow_mut().push((table, asker.party)));
+            asker
+        })
+    }
+
+    /// Asks for a lock, and stands in line for it; `waits` is called before a wait. What is granted is to be [added](Locks::add).
     fn stand(
         &mut self,
-        table: &LockTable,
-        label: Option<&Label>,
-        (place, mode): (u32, LockMode),
+        call: &Call<'_>,
+        (place, mode): (Place, LockMode),
         work: usize,
         patience: Patience,
         waits: &dyn Fn(),
-    ) -> Stood {
-        let party = self.enter(table, label);
-        let wait = matches!(patience, Patience::Until(_));
-        let before = match table.request(party, place, mode, work, wait) {
-            Answer::Granted { before } => before,
-            Answer::Busy => return Stood::Busy,
+    ) -> Line {
+        let table = &call.shared.locks;
+        let asker = self.enter(table, call.options.label.as_ref());
+        let party = asker.party;
+        match table.request(asker, place, mode, work, matches!(patience, Patience::Until(_))) {
+            Answer::Granted => {}
+            Answer::Busy => return Line::TimedOut,
             Answer::Deadlock(cycle) => return self.give_way(table, cycle),
             Answer::Waiting(latch) => {
                 waits();
@@ -102,48 +103,52 @@ impl Locks {
                     latch.wait(deadline);
                 }
                 match table.outcome(party) {
-                    Outcome::Granted => self.find(place).map(|held| held.mode),
+                    Outcome::Granted => {}
                     Outcome::Deadlock(cycle) => return self.give_way(table, cycle),
-                    Outcome::Gone => return Stood::In(Line::TimedOut),
+                    Outcome::Gone => return Line::TimedOut,
                 }
             }
-        };
-        if before.is_none_or(|held| held < mode) {
-            // With the lock shared nobody could publish a write since.
-            let effective = before.is_some() && self.find(place).is_some_and(|held| held.effective);
-            self.held.push(Held { place, mode, before, carried: false, effective });
         }
-        Stood::In(Line::Granted(party))
+        Line::Granted(party)
+    }
+
+    fn add(&mut self, place: Place, mode: LockMode, effective: bool) {
+        let before = self.held.insert(place, Held { mode, carried: false, effective });
+        self.log.push((place, before.map(|held| held.mode)));
     }
 
     /// Stands in line for a lock, for a commit that would write to what another holds. It has the lock then, like any other.
     pub(super) fn stand_in_line(
         &mut self,
         call: &Call<'_>,
-        slot: u32,
+        place: Place,
         work: usize,
         deadline: Option<Instant>,
         waits: &dyn Fn(),
     ) -> Line {
-        let wanted = (slot, LockMode::Exclusive);
-        let label = call.options.label.as_ref();
-        match self.stand(&call.shared.locks, label, wanted, work, Patience::Until(deadline), waits) {
-            Stood::In(line) => line,
-            Stood::Busy => unreachable!("it waits"),
+        let effective = self.find(place).is_some_and(|held| held.effective);
+        let line = self.stand(call, (place, LockMode::Exclusive), work, Patience::Until(deadline), waits);
+        if let Line::Granted(_) = line {
+            self.add(place, LockMode::Exclusive, effective);
         }
+        line
     }
 
-    fn give_way(&mut self, table: &LockTable, cycle: Cycle) -> Stood {
+    fn give_way(&mut self, table: &LockTable, cycle: Cycle) -> Line {
         self.release(table);
         self.cycle = Some(cycle);
-        Stood::In(Line::GaveWay)
+        Line::GaveWay
     }
 
     /// Lets go of what was taken since the mark.
     fn undo(&mut self, table: &LockTable, mark: LockMark) {
-        while self.held.len() > mark.0 {
-            let Held { place, before, .. } = self.held.pop().expect("longer than the mark");
-            table.restore(self.party, place, before);
+        if let Some(asker) = self.asker.as_ref().filter(|_| self.log.len() > mark.0) {
+            let held = &mut self.held;
+            let undone = self.log.drain(mark.0..).rev().inspect(|(place, before)| match before {
+                Some(mode) => held.get_mut(place).expect("locked before").mode = *mode,
+                None => drop(held.remove(place)),
+            });
+            table.restore(asker.party, undone);
         }
     }
 
@@ -154,15 +159,14 @@ impl Locks {
 
     /// An attempt was lost: what it asked for stays until the next one ends, anything older goes (§5.2).
     pub(super) fn carry(&mut self, table: &LockTable) {
-        let unused: Vec<_> = self.held.iter().filter(|held| held.carried).map(|held| held.place).collect();
-        for place in unused {
-            // A place that was asked for again in a stronger mode is not carried in any entry of its own.
-            if self.held.iter().all(|held| held.place != place || held.carried) {
-                self.held.retain(|held| held.place != place);
-                table.restore(self.party, place, None);
-            }
+        let Some(asker) = &self.asker else { return };
+        let unused: Vec<_> = self.held.iter().filter(|(_, held)| held.carried).map(|(place, _)| *place).collect();
+        if !unused.is_empty() {
+            self.held.retain(|_, held| !held.carried);
+            self.log.retain(|(place, _)| self.held.contains_key(place));
+            table.restore(asker.party, unused.into_iter().map(|place| (place, None)));
         }
-        self.held.iter_mut().for_each(|held| held.carried = true);
+        self.held.values_mut().for_each(|held| held.carried = true);
     }
 
     /// The newer snapshots of the attempt, for the end of it: to be dropped when nothing is borrowed.
@@ -170,20 +174,20 @@ impl Locks {
         std::mem::take(&mut self.snapshots)
     }
 
-    /// The end of the call.
+    /// The end of the call: lets go of everything.
     pub(super) fn leave(&mut self, table: &LockTable) {
-        self.release(table);
-        let party = std::mem::take(&mut self.party);
-        if party != 0 {
-            table.leave(party);
-            let _ = KNOWN.try_with(|known| known.borrow_mut().retain(|known| *known != (ptr::from_ref(table), party)));
+        if let Some(asker) = self.asker.take() {
+            self.log.clear();
+            table.leave(asker.party, std::mem::take(&mut self.held).into_keys());
+            let known = (ptr::from_ref(table), asker.party);
+            let _ = KNOWN.try_with(|all| all.borrow_mut().retain(|other| *other != known));
         }
     }
 }
 
 impl Attempt<'_> {
     pub(super) fn mark_locks(&self) -> LockMark {
-        self.if_rare(|rare| LockMark(rare.locks.held.len()))
+        self.if_rare(|rare| LockMark(rare.locks.log.len()))
     }
 
     pub(super) fn undo_locks(&self, mark: LockMark) {
@@ -193,58 +197,69 @@ impl Attempt<'_> {
     /// Locks a variable; whether it could.
     pub(crate) fn lock<T>(&self, var: &Var<T>, mode: LockMode, patience: Patience) -> Stm<bool> {
         self.check_space(var);
+        let slot = var.slot();
+        self.lock_place(Place::variable(slot), mode, patience, |attempt| attempt.ws.is_stale(slot))
+    }
+
+    /// Locks a place; whether it could. `is_stale`: whether something there was written since the snapshot.
+    pub(crate) fn lock_place(
+        &self,
+        place: Place,
+        mode: LockMode,
+        patience: Patience,
+        is_stale: impl Fn(&Self) -> bool,
+    ) -> Stm<bool> {
         if let Some(Recorded::Stop(kind)) = self.recorded.get() {
             // Decided, and swallowed: it still stands, and no lock would help (A3).
             return Err(Stop { attempt: self.id(), kind });
         }
-        let place = var.slot();
-        let table = &self.call.shared.locks;
-        let ready = {
-            let mut rare = self.rare();
-            match rare.locks.find(place).filter(|held| held.mode >= mode) {
-                Some(held) => {
-                    held.carried = false;
-                    Some(std::mem::replace(&mut held.effective, true))
+        let mut rare = self.rare();
+        let effective = match rare.locks.find(place) {
+            Some(held) if held.mode >= mode => {
+                held.carried = false;
+                if std::mem::replace(&mut held.effective, true) {
+                    // Nobody has published a write since before this attempt began, or since it was asked for first.
+                    return Ok(true);
                 }
-                None => None,
+                false
+            }
+            weaker => {
+                // With the lock shared nobody could publish a write since.
+                let effective = weaker.is_some_and(|held| held.effective);
+                if !self.stand_in_line(&mut rare.locks, (place, mode), patience)? {
+                    return Ok(false);
+                }
+                rare.locks.add(place, mode, true);
+                effective
             }
         };
-        let effective = match ready {
-            // Nobody has published a write since before this attempt began, or since it was asked for first.
-            Some(true) => return Ok(true),
-            Some(false) => false,
-            None => {
-                let deadline = self.deadline();
-                let label = self.call.options.label.as_ref();
-                let wanted = (place, mode);
-                let waits = || self.ws.count(Count::LockWaits);
-                let mut stood = self.rare().locks.stand(table, label, wanted, self.ws.work(), Patience::None, &waits);
-                if let (Stood::Busy, Patience::Until(own)) = (&stood, patience) {
-                    self.call.shared.turnstile.give_up();
-                    let patience = Patience::Until(own.into_iter().chain(deadline).min());
-                    stood = self.rare().locks.stand(table, label, wanted, self.ws.work(), patience, &waits);
-                }
-                match stood {
-                    Stood::In(Line::Granted(_)) => {
-                        let mut rare = self.rare();
-                        let held = rare.locks.find(place).expect("it was granted");
-                        std::mem::replace(&mut held.effective, true)
-                    }
-                    Stood::In(Line::GaveWay) => return Err(self.stop(StopKind::GaveWay)),
-                    Stood::In(Line::TimedOut) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
-                        return Err(self.stop(StopKind::TimedOut));
-                    }
-                    Stood::In(Line::TimedOut) | Stood::Busy => return Ok(false),
-                }
-            }
-        };
+        drop(rare);
         if !effective {
             self.ws.end_older_bases();
         }
-        if self.ws.is_stale(place) {
+        if is_stale(self) {
             self.move_forward()?;
         }
         Ok(true)
+    }
+
+    /// Gets a lock that the call does not have; whether it could.
+    fn stand_in_line(&self, locks: &mut Locks, wanted: (Place, LockMode), patience: Patience) -> Stm<bool> {
+        let (deadline, call) = (self.deadline(), self.call);
+        let (patience, limit) = match patience {
+            Patience::None => (Patience::None, None),
+            Patience::Until(own) => (Patience::Until(own.into_iter().chain(deadline).min()), deadline),
+        };
+        let waits = || {
+            self.ws.count(Count::LockWaits);
+            call.shared.turnstile.give_up();
+        };
+        match locks.stand(call, wanted, self.ws.work(), patience, &waits) {
+            Line::Granted(_) => Ok(true),
+            Line::GaveWay => Err(self.stop(StopKind::GaveWay)),
+            Line::TimedOut if limit.is_some_and(|limit| Instant::now() >= limit) => Err(self.stop(StopKind::TimedOut)),
+            Line::TimedOut => Ok(false),
+        }
     }
 
     /// Goes on with the newest version, unless something that was read is stale (§5.3).

@@ -84,6 +84,8 @@ enum Lost {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Locked {
     Released,
+    /// With the call: the lock table forgets it.
+    Left,
     /// They stay for the next attempt (§5.2).
     Carried,
 }
@@ -126,6 +128,7 @@ impl<'s> Session<'s> {
         let mut rare = self.attempt.rare();
         match locked {
             Locked::Released => rare.locks.release(table),
+            Locked::Left => rare.locks.leave(table),
             Locked::Carried => rare.locks.carry(table),
         }
         let snapshots = rare.locks.take_snapshots();
@@ -158,19 +161,9 @@ impl<'s> Session<'s> {
     /// The attempt has committed: ends it and the call.
     #[inline(always)]
     fn finish(&mut self) {
-        self.end_attempt(Locked::Released);
-        self.leave_locks();
+        self.end_attempt(Locked::Left);
         leave_call();
         self.attempt.ws.leave();
-    }
-}
-
-impl Session<'_> {
-    /// The lock table forgets the call.
-    #[inline(always)]
-    fn leave_locks(&mut self) {
-        let table = &self.attempt.call.shared.locks;
-        self.attempt.if_rare(|rare| rare.locks.leave(table));
     }
 }
 
@@ -186,7 +179,8 @@ impl Drop for Guard<'_, '_> {
             session.roll_back(Locked::Released).into_iter().for_each(drop_panic);
         }
         session.turn = None;
-        session.leave_locks();
+        let table = &session.attempt.call.shared.locks;
+        session.attempt.if_rare(|rare| rare.locks.leave(table));
         session.attempt.drop_rare();
         leave_call();
         session.attempt.ws.leave();
@@ -330,7 +324,8 @@ impl<'s> Session<'s> {
         let call = self.attempt.call;
         let Attempt { ws, rare, .. } = &mut self.attempt;
         let rare = &*rare;
-        let mut line = |slot, work, waits: &dyn Fn()| rare.get().locks.stand_in_line(call, slot, work, deadline, waits);
+        let mut line =
+            |place, work, waits: &dyn Fn()| rare.get().locks.stand_in_line(call, place, work, deadline, waits);
         let rules = Rules {
             watch: match options.isolation {
                 Isolation::Snapshot => Watch::Writes { ensured: &ensured },

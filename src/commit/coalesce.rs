@@ -2,6 +2,7 @@
 
 use super::publish::tell;
 use super::{Line, Outcome, Rules, Shared};
+use crate::lock::Place;
 use crate::store::{Announced, Count, Published, Verdict, Workspace};
 use crate::sync::steps::{Point, pass};
 
@@ -31,12 +32,12 @@ pub(super) fn commit_announced(
         }
         // L5: after the load of the base. Nobody else publishes it either, while the lock is held.
         let party = rules.party;
-        let is_locked = |slot| shared.is_locked_for(party, slot);
+        let is_locked = |slot| shared.is_locked_for(party, Place::variable(slot));
         if let Some(slot) = commit.ws.find_announced(announced, is_locked) {
             // The turn may be that of a transaction around this one.
             shared.turnstile.give_up();
             let ws = &*commit.ws;
-            match (rules.line)(slot, ws.work(), &|| ws.count(Count::LockWaits)) {
+            match (rules.line)(Place::variable(slot), ws.work(), &|| ws.count(Count::LockWaits)) {
                 Line::Granted(party) => {
                     rules.party = party;
                     commit.ws.set_party(announced, party);
@@ -50,9 +51,8 @@ pub(super) fn commit_announced(
             }
         }
         let ws = &mut *commit.ws;
-        match ws.publish_batch(shared.registry.anyone(), false, Some(announced), |party, slot| {
-            !shared.is_locked_for(party, slot)
-        }) {
+        let admits = |party, slot| !shared.is_locked_for(party, Place::variable(slot));
+        match ws.publish_batch(shared.registry.anyone(), false, Some(announced), admits) {
             Published::Yes => {
                 pass(Point::Swapped);
                 tell(ws, shared);

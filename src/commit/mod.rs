@@ -12,7 +12,7 @@ pub(crate) use backoff::Pause;
 pub(crate) use publish::{Line, Outcome, Rules, Undisturbed, bump, commit, commit_undisturbed};
 pub(crate) use turn::{Turn, Turnstile};
 
-use crate::lock::{LockTable, Party};
+use crate::lock::{LockTable, Party, Place};
 use crate::wait::Registry;
 
 /// What a space keeps beside its tree.
@@ -24,9 +24,9 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Whether another transaction holds a lock on this slot. To be asked after the base was loaded (L2).
+    /// Whether another transaction holds a lock on this variable or key, or on a range around it. To be asked after the base was loaded (L2).
     #[inline]
-    pub(crate) fn is_locked_for(&self, party: Party, slot: u32) -> bool {
-        self.locks.any() && self.locks.is_foreign(party, slot)
+    pub(crate) fn is_locked_for(&self, party: Party, place: Place) -> bool {
+        self.locks.any() && self.locks.is_foreign(party, place)
     }
 }

@@ -1,7 +1,7 @@
 //! One commit: choose a base, validate, build, swap, wake.
 
 use super::{Backoff, Pause, Shared, Turn, coalesce};
-use crate::lock::Party;
+use crate::lock::{Party, Place};
 use crate::store::{Base, Count, Journal, Published, Watch, Workspace};
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::Instant;
@@ -20,13 +20,13 @@ pub(crate) struct Rules<'r> {
     pub(crate) pause: &'r mut Pause,
     /// The transaction as the lock table knows it; 0 if it does not.
     pub(crate) party: Party,
-    /// Stands in line for a lock on a slot that another transaction holds; told what the attempt would lose by giving way, and whom to tell before
+    /// Stands in line for a lock on a place that another transaction holds; told what the attempt would lose by giving way, and whom to tell before
     /// it waits.
     pub(crate) line: &'r mut InLine<'r>,
 }
 
 /// Stands in line: see [`Rules::line`].
-pub(crate) type InLine<'r> = dyn FnMut(u32, usize, &dyn Fn()) -> Line + 'r;
+pub(crate) type InLine<'r> = dyn FnMut(Place, usize, &dyn Fn()) -> Line + 'r;
 
 /// How a wait in the line for a lock ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,11 +125,11 @@ pub(crate) fn commit<'s>(
             return Outcome::Conflict(slot);
         }
         // L5: after the load of the base.
-        if let Some(slot) = ws.find_written(|slot| shared.is_locked_for(rules.party, slot)) {
+        if let Some(slot) = ws.find_written(|slot| shared.is_locked_for(rules.party, Place::variable(slot))) {
             *turn = None;
             // That of a transaction around this one.
             shared.turnstile.give_up();
-            match (rules.line)(slot, ws.work(), &|| ws.count(Count::LockWaits)) {
+            match (rules.line)(Place::variable(slot), ws.work(), &|| ws.count(Count::LockWaits)) {
                 Line::Granted(party) => {
                     rules.party = party;
                     continue;
@@ -191,7 +191,8 @@ pub(crate) fn commit<'s>(
 fn publish(ws: &mut Workspace<'_>, shared: &Shared, even_unchanged: bool) -> Published {
     let waiters = shared.registry.anyone();
     if ws.finish_if_announced() {
-        ws.publish_batch(waiters, even_unchanged, None, |party, slot| !shared.is_locked_for(party, slot))
+        let admits = |party, slot| !shared.is_locked_for(party, Place::variable(slot));
+        ws.publish_batch(waiters, even_unchanged, None, admits)
     } else if even_unchanged {
         ws.publish_same(waiters)
     } else {

@@ -1,6 +1,6 @@
 //! The waits-for graph: who waits for whom, and who gives way (L4).
 
-use super::table::{Party, State, is_around};
+use super::table::{Party, State};
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
@@ -30,30 +30,24 @@ impl State {
         false
     }
 
-    /// Whom a party waits for: those whose modes are in its way, and all that are before it in the line; and any party that runs inside it.
+    /// Whom a party waits for: all that are in its way; or the party that runs inside it.
     fn waited_for(&self, party: Party) -> Vec<Party> {
-        let inner = || self.parties.iter().filter(|(_, state)| state.parent == Some(party)).map(|(inner, _)| *inner);
-        let Some(queue) = self.waits_at(party).and_then(|place| self.queues.get(&place)) else {
-            return inner().collect();
-        };
-        let at = queue.waiting.iter().position(|request| request.party == party);
-        let Some(at) = at else { return Vec::new() };
-        let mode = queue.waiting[at].mode;
-        let holders = queue.holders.iter();
-        let holders = holders.filter(|(other, held)| !held.goes_with(mode) && !is_around(&self.parties, *other, party));
-        let ahead = queue.waiting.iter().take(at).map(|request| request.party);
-        holders.map(|(other, _)| *other).chain(ahead).collect()
+        match self.line.iter().position(|request| request.want.party == party) {
+            Some(at) => self.in_the_way(self.line[at].want, &self.line[..at]).collect(),
+            None => {
+                let inner = self.parties.iter().filter(|(_, state)| state.parent == Some(party));
+                inner.map(|(inner, _)| *inner).collect()
+            }
+        }
     }
 
     /// Who of a cycle gives way: who has done so least often, then who has done least, then the youngest. So they take turns at giving way.
     pub(super) fn victim(&self, cycle: &[Party]) -> Party {
         let cost = |party: &Party| {
-            let state = self.parties.get(party);
-            let defeats = state.map_or(0, |state| state.defeats);
-            let work = state.and_then(|state| state.wait.as_ref()).map_or(0, |wait| wait.work);
-            (defeats, work, Reverse(*party))
+            let defeats = self.parties.get(party).map_or(0, |state| state.defeats);
+            Some((defeats, self.request_of(*party)?.work, Reverse(*party)))
         };
-        let waiting = cycle.iter().copied().filter(|party| self.waits_at(*party).is_some());
-        waiting.min_by_key(cost).expect("who closes a cycle waits")
+        let waiting = cycle.iter().copied().filter_map(|party| Some((cost(&party)?, party)));
+        waiting.min().expect("who closes a cycle waits").1
     }
 }

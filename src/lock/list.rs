@@ -4,13 +4,14 @@ use super::mode::LockMode;
 use std::borrow::Cow;
 use std::fmt;
 
-/// A locked variable: who holds it, and who waits for it, in the order of the line. From [`Space::locks`](crate::Space::locks).
+/// A variable, a key of a map or a range of keys: who holds it locked, and who waits for just it, in the order of the line. From
+/// [`Space::locks`](crate::Space::locks).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockInfo {
-    /// The variable's name, or "variable #" and its number.
+    /// The variable's name, or "variable #" and its number; with the numbers of the keys, if it is of a map.
     pub variable: String,
-    /// Transactions that hold it.
+    /// Transactions that hold it. None: whoever waits for it waits for keys inside it, or for a range around it.
     pub holders: Vec<LockParty>,
     /// Transactions that wait for it: by a lock, or by a commit that writes it (which shows as exclusive).
     pub waiting: Vec<LockParty>,
@@ -42,7 +43,8 @@ pub(crate) fn name_of(label: Option<&str>, number: u64) -> String {
 impl fmt::Display for LockInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |parties: &[LockParty]| parties.iter().map(LockParty::to_string).collect::<Vec<_>>().join(", ");
-        write!(f, "{}: held by {}", self.variable, list(&self.holders))?;
+        let holders = if self.holders.is_empty() { "nobody".into() } else { list(&self.holders) };
+        write!(f, "{}: held by {holders}", self.variable)?;
         if !self.waiting.is_empty() {
             write!(f, "; waiting: {}", list(&self.waiting))?;
         }

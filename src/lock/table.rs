@@ -1,31 +1,40 @@
-//! Who holds which lock, and who waits in which line.
+//! Who holds which lock, and who waits in the line.
 //!
 //! One mutex guards the table. A commit asks two things before it takes that: whether any lock is held at all, and
 //! whether one is held at a place that hashes like one of its own (L2).
 
 use super::list::{LockInfo, LockParty};
 use super::mode::LockMode;
+use super::place::Place;
 use crate::sync::atomic::{AtomicU32, AtomicUsize, Ordering, model_fence};
 use crate::sync::latch::Latch;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, plain};
 use crossbeam_utils::CachePadded;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-/// Marks by slot number; a power of two.
+/// Marks by place; a power of two.
 const MARKS: usize = if cfg!(tvar_loom) { 1 } else { 256 };
 
 /// A transaction in the table: lower numbers are older.
 pub(crate) type Party = u64;
 
-/// A deadlock: each party with its label and the place that it waits for, which the next one holds or stands in line for.
-pub(crate) type Cycle = Vec<(Party, Option<Cow<'static, str>>, u32)>;
+/// A deadlock: each party with its label and the place that it waits for; the next one holds what is in its way there, or stands in line for it.
+pub(crate) type Cycle = Vec<(Party, Option<Cow<'static, str>>, Place)>;
+
+/// A transaction that asks for locks.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    pub(crate) party: Party,
+    label: Option<Cow<'static, str>>,
+    parent: Option<Party>,
+}
 
 /// What becomes of a request at once.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// Granted now, or held before: `before` is the mode that the party had.
-    Granted { before: Option<LockMode> },
+    Granted,
     /// It stands in line; the latch opens when there is an [`Outcome`].
     Waiting(Arc<Latch>),
     /// It would have to wait, and must not.
@@ -49,50 +58,48 @@ pub(crate) enum Outcome {
 pub(crate) struct LockTable {
     /// Places that are locked.
     held: CachePadded<AtomicUsize>,
-    /// The same, by hash.
+    /// The same, by hash: keys by slot and number, all else by slot.
     marks: Box<[AtomicU32]>,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
+    last: plain::AtomicU64,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// In order, for the listing.
-    pub(super) queues: BTreeMap<u32, Queue>,
-    pub(super) parties: HashMap<Party, PartyState>,
-    last: Party,
+    /// The holders of each locked place.
+    pub(super) held: BTreeMap<Place, Vec<(Party, LockMode)>>,
+    /// Who waits, wherever it is, in the order of the line. A party waits for one place at a time, so it is as short as threads are few.
+    pub(super) line: Vec<Request>,
+    pub(super) parties: BTreeMap<Party, PartyState>,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    pub(super) holders: Vec<(Party, LockMode)>,
-    pub(super) waiting: VecDeque<Request>,
+/// A lock that a party wants.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Want {
+    pub(super) party: Party,
+    pub(super) place: Place,
+    pub(super) mode: LockMode,
 }
 
 #[derive(Debug)]
 pub(super) struct Request {
-    pub(super) party: Party,
-    pub(super) mode: LockMode,
-    /// The party holds the lock shared: it stands before all others.
+    pub(super) want: Want,
+    /// What the party would lose by giving way.
+    pub(super) work: usize,
+    /// The party holds the place shared.
     upgrade: bool,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct PartyState {
-    /// The party around it on the same thread, inside which it runs (in a destructor): its locks are in nobody's way here.
-    pub(super) parent: Option<Party>,
-    label: Option<Cow<'static, str>>,
-    /// Deadlocks in which it has given way.
-    pub(super) defeats: u32,
-    pub(super) wait: Option<Wait>,
+    latch: Arc<Latch>,
 }
 
 #[derive(Debug)]
-pub(super) struct Wait {
-    place: u32,
-    /// What the party would lose by giving way.
-    pub(super) work: usize,
-    latch: Arc<Latch>,
-    outcome: Option<Outcome>,
+pub(super) struct PartyState {
+    label: Option<Cow<'static, str>>,
+    /// The party around it on the same thread, inside which it runs (in a destructor): its locks are in nobody's way here.
+    pub(super) parent: Option<Party>,
+    /// Deadlocks in which it has given way.
+    pub(super) defeats: u32,
+    /// What became of the request with which it stood in line.
+    pub(super) outcome: Option<Outcome>,
 }
 
 impl Default for LockTable {
@@ -101,6 +108,7 @@ impl Default for LockTable {
             held: CachePadded::new(AtomicUsize::new(0)),
             marks: (0..MARKS).map(|_| AtomicU32::new(0)).collect(),
             state: Mutex::new(State::default()),
+            last: plain::AtomicU64::new(0),
         }
     }
 }
@@ -113,86 +121,71 @@ impl LockTable {
         self.held.load(Ordering::SeqCst) > 0
     }
 
+    /// `number`: of a key; 0 for variables and ranges.
     #[cfg_attr(tvar_loom, allow(clippy::modulo_one, reason = "models have one mark"))]
-    fn mark_of(&self, place: u32) -> &AtomicU32 {
+    fn mark_of(&self, slot: u32, number: u64) -> &AtomicU32 {
         // Fibonacci hashing.
-        &self.marks[(place.wrapping_mul(0x9E37_79B9) >> 16) as usize % MARKS]
+        let hash = (u64::from(slot) ^ number.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        &self.marks[((hash ^ number) >> 56) as usize % MARKS]
     }
 
-    /// Whether another party holds a lock on this place. To be asked after the base was loaded (L2).
-    pub(crate) fn is_foreign(&self, party: Party, place: u32) -> bool {
+    fn is_marked(&self, slot: u32, number: u64) -> bool {
         // ORDERING: SeqCst: as in `any`.
-        self.mark_of(place).load(Ordering::SeqCst) > 0 && self.state.lock().is_held_by_others(party, place)
+        self.mark_of(slot, number).load(Ordering::SeqCst) > 0
     }
 
-    /// A new party, the youngest. `parent`: the one around it on the same thread, 0 for none.
-    pub(crate) fn enter(&self, label: Option<Cow<'static, str>>, parent: Party) -> Party {
-        let mut state = self.state.lock();
-        state.last += 1;
-        let party = state.last;
-        let parent = (parent != 0).then_some(parent);
-        state.parties.insert(party, PartyState { parent, label, ..PartyState::default() });
-        party
+    /// Whether another party holds a lock on this variable or key, or on a range around it. To be asked after the base was loaded (L2).
+    pub(crate) fn is_foreign(&self, party: Party, place: Place) -> bool {
+        debug_assert!(!place.is_range(), "keys inside have marks of their own");
+        let marked =
+            self.is_marked(place.slot(), 0) || place.number().is_some_and(|key| self.is_marked(place.slot(), key));
+        marked && self.state.lock().is_held_by_others(party, place)
     }
 
-    /// A party that holds nothing any more and wants nothing.
-    pub(crate) fn leave(&self, party: Party) {
-        self.state.lock().parties.remove(&party);
+    /// A new party, the youngest. `parent`: the one around it on the same thread, 0 for none. Others know of it when it has asked for a lock.
+    pub(crate) fn enter(&self, label: Option<Cow<'static, str>>, parent: Party) -> Asker {
+        // ORDERING: Relaxed: a number that no other has; the rest goes through the mutex.
+        let party = self.last.fetch_add(1, plain::Ordering::Relaxed) + 1;
+        Asker { party, label, parent: (parent != 0).then_some(parent) }
     }
 
     /// Asks for a lock. `work`: what the party would lose by giving way; `wait`: whether it would stand in line.
-    pub(crate) fn request(&self, party: Party, place: u32, mode: LockMode, work: usize, wait: bool) -> Answer {
+    pub(crate) fn request(&self, asker: &Asker, place: Place, mode: LockMode, work: usize, wait: bool) -> Answer {
+        let party = asker.party;
+        let want = Want { party, place, mode };
         let mut state = self.state.lock();
-        let State { queues, parties, .. } = &mut *state;
-        let queue = queues.entry(place).or_default();
-        let before = queue.mode_of(party);
-        if before.is_some_and(|held| held >= mode) {
-            return Answer::Granted { before };
+        state.parties.entry(party).or_insert_with(|| PartyState::of(asker));
+        let at = if state.is_waited_for_by_the_line(want) { 0 } else { state.line.len() };
+        if state.in_the_way(want, &state.line[..at]).next().is_none() {
+            state.grant(self, want);
+            return Answer::Granted;
         }
-        // Who waits behind a party's own thread would wait for it in vain.
-        let upgrade = before.is_some() || queue.holders.iter().any(|(holder, _)| is_around(parties, *holder, party));
-        let first = queue.holders.is_empty();
-        if (upgrade || queue.waiting.is_empty()) && queue.admits(parties, party, mode) {
-            queue.grant(party, mode);
-            if first {
-                self.mark(place);
-            }
-            return Answer::Granted { before };
-        }
-        if before.is_some()
-            && let Some(rival) = queue.waiting.front().filter(|request| request.upgrade)
-        {
-            // Both hold it shared and each waits for the other to let go (§5.4).
-            let cycle = vec![party, rival.party];
-            state.party(party).defeats += 1;
-            return Answer::Deadlock(state.report(&cycle, Some((party, place))));
-        }
-        if !wait {
+        let upgrade = state.holds(party, place);
+        // Both hold it shared, and each waits for the other to let go (§5.4).
+        let rival = state.line.iter().find(|other| upgrade && other.upgrade && other.want.place.overlaps(place));
+        let rival = rival.map(|other| other.want.party);
+        if rival.is_none() && !wait {
             return Answer::Busy;
         }
-        let request = Request { party, mode, upgrade };
-        if upgrade {
-            queue.waiting.push_front(request);
-        } else {
-            queue.waiting.push_back(request);
-        }
         let latch = Latch::new();
-        let wait = Wait { place, work, latch: latch.clone(), outcome: None };
-        state.parties.get_mut(&party).expect("it has entered").wait = Some(wait);
+        state.line.insert(at, Request { want, work, upgrade, latch: latch.clone() });
         let mut woken = Vec::new();
+        if let Some(rival) = rival {
+            let report = state.report(&[party, rival]);
+            state.give_way(self, party, &mut woken);
+            return Answer::Deadlock(report);
+        }
         let mut answer = Answer::Waiting(latch);
         while let Some(cycle) = state.cycle_of(party) {
             let victim = state.victim(&cycle);
-            let report = state.report(&cycle, None);
-            state.give_way(self, victim, &mut woken);
+            let report = state.report(&cycle);
+            let latch = state.give_way(self, victim, &mut woken);
             if victim == party {
-                state.party(party).wait = None;
                 answer = Answer::Deadlock(report);
                 break;
             }
-            let wait = state.party(victim).wait.as_mut().expect("the members of a cycle wait");
-            wait.outcome = Some(Outcome::Deadlock(report));
-            woken.push(wait.latch.clone());
+            state.party(victim).outcome = Some(Outcome::Deadlock(report));
+            woken.extend(latch);
         }
         drop(state);
         woken.iter().for_each(|latch| latch.open());
@@ -201,88 +194,92 @@ impl LockTable {
 
     /// What became of the party's request: after its latch has opened, or when it will not wait any longer.
     pub(crate) fn outcome(&self, party: Party) -> Outcome {
-        let mut woken = Vec::new();
-        let mut state = self.state.lock();
-        let outcome = match state.party(party).wait.take() {
-            Some(Wait { outcome: Some(outcome), .. }) => outcome,
-            Some(Wait { place, .. }) => {
-                state.withdraw(self, party, place, &mut woken);
+        self.change(|state, woken| {
+            let told = state.party(party).outcome.take();
+            told.unwrap_or_else(|| {
+                state.withdraw(self, party, woken);
                 Outcome::Gone
-            }
-            None => Outcome::Gone,
-        };
-        drop(state);
-        woken.iter().for_each(|latch| latch.open());
-        outcome
+            })
+        })
     }
 
-    /// Goes back to the mode that the party had before; `None`: lets go.
-    pub(crate) fn restore(&self, party: Party, place: u32, before: Option<LockMode>) {
+    /// Goes back, place by place, to the mode that the party had before; `None`: lets go.
+    pub(crate) fn restore(&self, party: Party, places: impl Iterator<Item = (Place, Option<LockMode>)>) {
+        self.change(|state, woken| {
+            for (place, before) in places {
+                state.restore(self, party, place, before);
+                state.settle(self, place, woken);
+            }
+        });
+    }
+
+    /// The party lets go of everything, and is known no more.
+    pub(crate) fn leave(&self, party: Party, places: impl Iterator<Item = Place>) {
+        self.change(|state, woken| {
+            for place in places {
+                state.restore(self, party, place, None);
+                state.settle(self, place, woken);
+            }
+            state.parties.remove(&party);
+        });
+    }
+
+    /// Changes the state, and wakes those who were told something then.
+    fn change<R>(&self, f: impl FnOnce(&mut State, &mut Vec<Arc<Latch>>) -> R) -> R {
         let mut woken = Vec::new();
-        let mut state = self.state.lock();
-        if let Some(queue) = state.queues.get_mut(&place) {
-            match before {
-                Some(mode) => {
-                    queue.holders.iter_mut().filter(|(holder, _)| *holder == party).for_each(|held| held.1 = mode)
-                }
-                None => queue.holders.retain(|(holder, _)| *holder != party),
-            }
-            state.settle(self, place, &mut woken);
-        }
-        drop(state);
+        let result = f(&mut self.state.lock(), &mut woken);
         woken.iter().for_each(|latch| latch.open());
+        result
     }
 
-    fn mark(&self, place: u32) {
+    fn mark(&self, place: Place) {
         // ORDERING: SeqCst (both): before the swap of the root by which the holder ends older bases in the total order (L2); partners: `any`,
-        // `is_foreign`.
-        self.mark_of(place).fetch_add(1, Ordering::SeqCst);
+        // `is_marked`.
+        self.mark_of(place.slot(), place.number().unwrap_or(0)).fetch_add(1, Ordering::SeqCst);
         self.held.fetch_add(1, Ordering::SeqCst);
         model_fence();
     }
 
-    fn unmark(&self, place: u32) {
+    fn unmark(&self, place: Place) {
         // ORDERING: SeqCst: pairs with `mark`.
         self.held.fetch_sub(1, Ordering::SeqCst);
-        self.mark_of(place).fetch_sub(1, Ordering::SeqCst);
+        self.mark_of(place.slot(), place.number().unwrap_or(0)).fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Every locked place, with names by `describe`.
-    pub(crate) fn list(&self, describe: impl Fn(u32) -> String) -> Vec<LockInfo> {
+    /// Every place that is locked or waited for. `name`: the name of what is in a slot.
+    pub(crate) fn list(&self, name: impl Fn(u32) -> String) -> Vec<LockInfo> {
         let state = self.state.lock();
         let party = |number: Party, mode| {
             let label = state.parties.get(&number).and_then(|party| party.label.clone());
             LockParty { number, label, mode }
         };
-        let list = state.queues.iter().map(|(place, queue)| LockInfo {
-            variable: describe(*place),
-            holders: queue.holders.iter().map(|(number, mode)| party(*number, *mode)).collect(),
-            waiting: queue.waiting.iter().map(|request| party(request.party, request.mode)).collect(),
-        });
-        list.collect()
+        let mut places: BTreeMap<Place, (Vec<LockParty>, Vec<LockParty>)> = BTreeMap::new();
+        for (place, holders) in &state.held {
+            places.entry(*place).or_default().0 = holders.iter().map(|(holder, mode)| party(*holder, *mode)).collect();
+        }
+        for Request { want, .. } in &state.line {
+            places.entry(want.place).or_default().1.push(party(want.party, want.mode));
+        }
+        let info =
+            |(place, (holders, waiting)): (Place, _)| LockInfo { variable: place.describe(&name), holders, waiting };
+        places.into_iter().map(info).collect()
     }
 }
 
-impl Queue {
-    fn mode_of(&self, party: Party) -> Option<LockMode> {
-        self.holders.iter().find(|(holder, _)| *holder == party).map(|(_, mode)| *mode)
+impl PartyState {
+    fn of(asker: &Asker) -> PartyState {
+        PartyState { label: asker.label.clone(), parent: asker.parent, defeats: 0, outcome: None }
     }
+}
 
-    /// Whether nobody else's mode is in the way.
-    fn admits(&self, parties: &HashMap<Party, PartyState>, party: Party, mode: LockMode) -> bool {
-        self.holders.iter().all(|(holder, held)| held.goes_with(mode) || is_around(parties, *holder, party))
-    }
-
-    fn grant(&mut self, party: Party, mode: LockMode) {
-        match self.holders.iter_mut().find(|(holder, _)| *holder == party) {
-            Some(held) => held.1 = mode,
-            None => self.holders.push((party, mode)),
-        }
+impl Want {
+    fn goes_with(self, other: Want) -> bool {
+        !self.place.overlaps(other.place) || self.mode.goes_with(other.mode)
     }
 }
 
 /// Whether one party is the other, or one around it on the same thread.
-pub(super) fn is_around(parties: &HashMap<Party, PartyState>, outer: Party, inner: Party) -> bool {
+fn is_around(parties: &BTreeMap<Party, PartyState>, outer: Party, inner: Party) -> bool {
     let mut at = Some(inner);
     while let Some(party) = at {
         if party == outer {
@@ -294,66 +291,107 @@ pub(super) fn is_around(parties: &HashMap<Party, PartyState>, outer: Party, inne
 }
 
 impl State {
-    fn is_held_by_others(&self, party: Party, place: u32) -> bool {
-        let holders = self.queues.get(&place).map_or(&[][..], |queue| &queue.holders);
-        holders.iter().any(|(holder, _)| !is_around(&self.parties, *holder, party))
+    /// Those whom a party would have to wait for: who holds something in its way, and who stands before it for something in its way.
+    pub(super) fn in_the_way(&self, want: Want, before: &[Request]) -> impl Iterator<Item = Party> {
+        let before = before.iter().map(|request| request.want).filter(move |other| !other.goes_with(want));
+        self.holders_in_the_way(want).chain(before.map(|other| other.party))
+    }
+
+    fn holders_in_the_way(&self, want: Want) -> impl Iterator<Item = Party> {
+        let Want { party, place, mode } = want;
+        let holders = place.overlapping(&self.held).flat_map(|(_, holders)| holders);
+        let others =
+            holders.filter(move |(holder, held)| !held.goes_with(mode) && !is_around(&self.parties, *holder, party));
+        others.map(|(holder, _)| *holder)
+    }
+
+    /// Whether somebody in the line, behind whom the party would stand, waits for the party's own thread. It would wait for that in vain.
+    fn is_waited_for_by_the_line(&self, want: Want) -> bool {
+        let is_own = |holder| is_around(&self.parties, holder, want.party);
+        let mut line = self.line.iter().map(|request| request.want).filter(|other| !other.goes_with(want));
+        line.any(|other| self.holders_in_the_way(other).any(is_own))
+    }
+
+    fn holds(&self, party: Party, place: Place) -> bool {
+        let mut around = place.overlapping(&self.held).filter(|(held, _)| held.contains(place));
+        around.any(|(_, holders)| holders.iter().any(|(holder, _)| *holder == party))
+    }
+
+    fn is_held_by_others(&self, party: Party, place: Place) -> bool {
+        let mut holders = place.overlapping(&self.held).flat_map(|(_, holders)| holders);
+        holders.any(|(holder, _)| !is_around(&self.parties, *holder, party))
     }
 
     fn party(&mut self, party: Party) -> &mut PartyState {
         self.parties.get_mut(&party).expect("a party is known until it leaves")
     }
 
-    /// The place at which a party stands in line.
-    pub(super) fn waits_at(&self, party: Party) -> Option<u32> {
-        let wait = self.parties.get(&party)?.wait.as_ref()?;
-        wait.outcome.is_none().then_some(wait.place)
+    /// What a party waits for.
+    pub(super) fn request_of(&self, party: Party) -> Option<&Request> {
+        self.line.iter().find(|request| request.want.party == party)
     }
 
-    /// A party leaves its line in favour of the others.
-    fn give_way(&mut self, table: &LockTable, party: Party, woken: &mut Vec<Arc<Latch>>) {
+    /// A party leaves the line in favour of the others; returns its latch.
+    fn give_way(&mut self, table: &LockTable, party: Party, woken: &mut Vec<Arc<Latch>>) -> Option<Arc<Latch>> {
         self.party(party).defeats += 1;
-        if let Some(place) = self.waits_at(party) {
-            self.withdraw(table, party, place, woken);
-        }
+        self.withdraw(table, party, woken)
     }
 
     /// Takes a request out of the line.
-    fn withdraw(&mut self, table: &LockTable, party: Party, place: u32, woken: &mut Vec<Arc<Latch>>) {
-        if let Some(queue) = self.queues.get_mut(&place) {
-            queue.waiting.retain(|request| request.party != party);
-            self.settle(table, place, woken);
+    fn withdraw(&mut self, table: &LockTable, party: Party, woken: &mut Vec<Arc<Latch>>) -> Option<Arc<Latch>> {
+        let at = self.line.iter().position(|request| request.want.party == party)?;
+        let request = self.line.remove(at);
+        self.settle(table, request.want.place, woken);
+        Some(request.latch)
+    }
+
+    fn grant(&mut self, table: &LockTable, Want { party, place, mode }: Want) {
+        let holders = self.held.entry(place).or_insert_with(|| {
+            table.mark(place);
+            Vec::new()
+        });
+        match holders.iter_mut().find(|(holder, _)| *holder == party) {
+            Some(held) => held.1 = held.1.max(mode),
+            None => holders.push((party, mode)),
         }
     }
 
-    /// Grants what can be granted, from the front of the line.
-    fn settle(&mut self, table: &LockTable, place: u32, woken: &mut Vec<Arc<Latch>>) {
-        let State { queues, parties, .. } = self;
-        let Some(queue) = queues.get_mut(&place) else { return };
-        while let Some(request) = queue.waiting.front()
-            && queue.admits(parties, request.party, request.mode)
-        {
-            let (party, mode) = (request.party, request.mode);
-            queue.waiting.pop_front();
-            queue.grant(party, mode);
-            if let Some(wait) = parties.get_mut(&party).and_then(|party| party.wait.as_mut()) {
-                wait.outcome = Some(Outcome::Granted);
-                woken.push(wait.latch.clone());
-            }
+    /// Takes back what a grant has changed.
+    fn restore(&mut self, table: &LockTable, party: Party, place: Place, before: Option<LockMode>) {
+        let Entry::Occupied(mut entry) = self.held.entry(place) else { return };
+        let holders = entry.get_mut();
+        match before {
+            Some(mode) => holders.iter_mut().filter(|held| held.0 == party).for_each(|held| held.1 = mode),
+            None => holders.retain(|(holder, _)| *holder != party),
         }
-        // The mark stays over a hand-over: one that is granted before the last holder's mark would go keeps it.
-        if queue.holders.is_empty() {
-            queues.remove(&place);
+        if holders.is_empty() {
+            entry.remove();
             table.unmark(place);
         }
     }
 
-    /// Names a cycle. `wanted`: a member that does not wait yet, and where it would.
-    fn report(&self, cycle: &[Party], wanted: Option<(Party, u32)>) -> Cycle {
+    /// Grants, in the order of the line, what can be granted now that something at this place is in nobody's way any more.
+    fn settle(&mut self, table: &LockTable, place: Place, woken: &mut Vec<Arc<Latch>>) {
+        let mut at = 0;
+        while let Some(Request { want, .. }) = self.line.get(at) {
+            let want = *want;
+            if !want.place.overlaps(place) || self.in_the_way(want, &self.line[..at]).next().is_some() {
+                at += 1;
+                continue;
+            }
+            let request = self.line.remove(at);
+            self.grant(table, want);
+            self.party(want.party).outcome = Some(Outcome::Granted);
+            woken.push(request.latch);
+        }
+    }
+
+    /// Names a cycle.
+    fn report(&self, cycle: &[Party]) -> Cycle {
         let member = |party: &Party| {
-            let label = self.parties.get(party).and_then(|party| party.label.clone());
-            let place = wanted.filter(|(wanting, _)| wanting == party).map(|(_, place)| place);
             // One that does not wait itself waits for a party inside it, which is in the cycle too.
-            Some((*party, label, place.or_else(|| self.waits_at(*party))?))
+            let place = self.request_of(*party)?.want.place;
+            Some((*party, self.parties.get(party).and_then(|party| party.label.clone()), place))
         };
         cycle.iter().filter_map(member).collect()
     }
