@@ -1,6 +1,6 @@
 //! Locks (L2, L4, L5): nobody publishes a write to what is locked, not even with a swap that was prepared before; no grant is lost, whether the line
 //! is left by a release, an upgrade or a deadlock.
-//! Bound: 2 preemptions, or 1 where an ordinary commit has shown it with 2; two threads with one transaction each.
+//! Bound: 2 preemptions, or 1 where a commit has shown it with 2; two threads with one transaction each.
 #![cfg(tvar_loom)]
 
 use tvar::LockMode::{Exclusive, Shared};
@@ -47,9 +47,10 @@ fn an_ordinary_commit_waits_for_the_holder() {
     a_holder_against(2, |v| v.update(|n| n + 1));
 }
 
+/// Also shows that a commit looks for locks after it has loaded its base: an ordinary one looks twice.
 #[test]
 fn so_does_one_that_merges() {
-    a_holder_against(1, |v| {
+    a_holder_against(2, |v| {
         v.space().atomically(|tx| {
             tx.merge(v, |n| n + 1);
             Ok(())
