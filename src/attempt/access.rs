@@ -25,7 +25,7 @@ pub(crate) struct Attempt<'s> {
     pub(super) rare: Lazy,
     pub(super) call: &'s Call<'s>,
     /// Every access locks (§5.2).
-    pessimistic: bool,
+    pub(super) pessimistic: bool,
 }
 
 impl<'s> Attempt<'s> {

@@ -1,6 +1,9 @@
 //! The operations of an attempt on maps (§6.1, §6.2, M3).
 
 use super::access::Attempt;
+use super::control::Stm;
+use super::locks::Patience;
+use crate::lock::{LockMode, Place};
 use crate::store::{MapVar, RowRef, Sought, Walk};
 use crate::sync::Arc;
 use crate::sync::steps::{Point, pass};
@@ -21,9 +24,46 @@ impl Attempt<'_> {
         C: Fn(&K) -> Ordering,
     {
         self.check_space(&map.var);
+        if self.pessimistic {
+            self.lock_key_access(map, sought.number, LockMode::Shared);
+        }
         let row = self.ws.map_get(map, sought, owned);
         pass(Point::Read);
         row
+    }
+
+    /// A key is about to be read and written.
+    pub(crate) fn map_will_write<K, V>(&self, map: &MapVar<K, V>, number: u64) {
+        self.check_space(&map.var);
+        if self.pessimistic {
+            self.lock_key_access(map, number, LockMode::Exclusive);
+        }
+    }
+
+    /// Locks keys of a map, there or not, by their numbers, both included (§5.5); whether it could.
+    pub(crate) fn map_lock<K, V>(
+        &self,
+        map: &MapVar<K, V>,
+        (low, high): (u64, u64),
+        mode: LockMode,
+        patience: Patience,
+    ) -> Stm<bool> {
+        self.check_space(&map.var);
+        let place = Place::range(map.var.slot(), low, high);
+        self.lock_place(place, mode, patience, |attempt| attempt.ws.is_map_stale(map, (low, high)))
+    }
+
+    /// A lock that the options ask for: as for variables (A3).
+    #[cold]
+    #[inline(never)]
+    fn lock_key_access<K, V>(&self, map: &MapVar<K, V>, number: u64, mode: LockMode) {
+        let _ = self.map_lock(map, (number, number), mode, Patience::Until(None));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lock_keys_access<K, V>(&self, map: &MapVar<K, V>, mode: LockMode) {
+        let _ = self.map_lock(map, (0, u64::MAX), mode, Patience::Until(None));
     }
 
     pub(crate) fn map_put<K, V>(&self, map: &MapVar<K, V>, number: u64, key: K, value: V)
@@ -31,7 +71,7 @@ impl Attempt<'_> {
         K: Clone + Send + Sync + 'static,
         V: Send + Sync + 'static,
     {
-        self.check_space(&map.var);
+        self.map_will_write(map, number);
         self.ws.map_put(map, number, key, value);
     }
 
@@ -46,7 +86,7 @@ impl Attempt<'_> {
         K: Clone + Send + Sync + 'static,
         V: Send + Sync + 'static,
     {
-        self.check_space(&map.var);
+        self.map_will_write(map, number);
         self.ws.map_merge(map, number, key, initial, Arc::new(f));
     }
 
@@ -63,7 +103,7 @@ impl Attempt<'_> {
         V: Send + Sync + 'static,
         C: Fn(&K) -> Ordering,
     {
-        self.check_space(&map.var);
+        self.map_will_write(map, sought.number);
         let done = self.ws.map_modify(map, sought, owned, f);
         pass(Point::Read);
         done
@@ -83,6 +123,9 @@ impl Attempt<'_> {
         V: Send + Sync + 'static,
     {
         self.check_space(&map.var);
+        if self.pessimistic {
+            self.lock_keys_access(map, LockMode::Exclusive);
+        }
         self.ws.map_clear(map);
     }
 
@@ -92,6 +135,9 @@ impl Attempt<'_> {
         V: Send + Sync + 'static,
     {
         self.check_space(&map.var);
+        if self.pessimistic {
+            self.lock_keys_access(map, LockMode::Shared);
+        }
         let len = self.ws.map_len(map);
         pass(Point::Read);
         len
@@ -104,6 +150,9 @@ impl Attempt<'_> {
         V: Send + Sync + 'static,
     {
         self.check_space(&map.var);
+        if self.pessimistic {
+            self.lock_keys_access(map, LockMode::Shared);
+        }
         self.ws.map_promote_all(map);
         self.ws.map_read_whole(map);
         let walk = self.ws.map_walk(map);
@@ -123,6 +172,9 @@ impl Attempt<'_> {
         V: Send + Sync + 'static,
     {
         self.check_space(&map.var);
+        if self.pessimistic {
+            self.lock_keys_access(map, LockMode::Shared);
+        }
         self.ws.map_promote_all(map);
         let walk = self.ws.map_walk_range(map, low, high);
         pass(Point::Read);

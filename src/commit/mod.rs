@@ -24,7 +24,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Whether another transaction holds a lock on this variable or key, or on a range around it. To be asked after the base was loaded (L2).
+    /// Whether another transaction holds a lock that overlaps this place. To be asked after the base was loaded (L2).
     #[inline]
     pub(crate) fn is_locked_for(&self, party: Party, place: Place) -> bool {
         self.locks.any() && self.locks.is_foreign(party, place)

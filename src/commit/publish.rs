@@ -2,7 +2,7 @@
 
 use super::{Backoff, Pause, Shared, Turn, coalesce};
 use crate::lock::{Party, Place};
-use crate::store::{Base, Count, Journal, Published, Watch, Workspace};
+use crate::store::{Base, Count, Journal, Keys, Published, Watch, Workspace};
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::Instant;
 use std::any::Any;
@@ -125,11 +125,11 @@ pub(crate) fn commit<'s>(
             return Outcome::Conflict(slot);
         }
         // L5: after the load of the base.
-        if let Some(slot) = ws.find_written(|slot| shared.is_locked_for(rules.party, Place::variable(slot))) {
+        if let Some(place) = find_locked(ws, shared, rules.party) {
             *turn = None;
             // That of a transaction around this one.
             shared.turnstile.give_up();
-            match (rules.line)(Place::variable(slot), ws.work(), &|| ws.count(Count::LockWaits)) {
+            match (rules.line)(place, ws.work(), &|| ws.count(Count::LockWaits)) {
                 Line::Granted(party) => {
                     rules.party = party;
                     continue;
@@ -184,6 +184,20 @@ pub(crate) fn commit<'s>(
     ws.deliver();
     ws.count(Count::Commits);
     Outcome::Committed
+}
+
+/// A place that is written and that another transaction has locked.
+fn find_locked(ws: &Workspace<'_>, shared: &Shared, party: Party) -> Option<Place> {
+    if !shared.locks.any() {
+        return None;
+    }
+    let variable = ws.find_written(|slot| shared.is_locked_for(party, Place::variable(slot)));
+    let key = |(slot, keys): (u32, Keys)| match keys {
+        Keys::One(number) => Place::key(slot, number),
+        Keys::All => Place::range(slot, 0, u64::MAX),
+    };
+    let locked = |slot, keys| shared.is_locked_for(party, key((slot, keys)));
+    variable.map(Place::variable).or_else(|| ws.find_written_key(locked).map(key))
 }
 
 /// Builds on the chosen base and swaps, together with what is announced (C5 to C7).

@@ -35,7 +35,6 @@ impl Place {
     }
 
     /// The keys from `low` to `high`, both included.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for maps, and so are keys"))]
     pub(crate) fn range(slot: u32, low: u64, high: u64) -> Place {
         assert!(low <= high, "a range from #{low:016x} to #{high:016x} is empty");
         if low == high { Place::key(slot, low) } else { Place { slot, kind: Kind::Range, low, high } }

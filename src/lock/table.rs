@@ -134,11 +134,12 @@ impl LockTable {
         self.mark_of(slot, number).load(Ordering::SeqCst) > 0
     }
 
-    /// Whether another party holds a lock on this variable or key, or on a range around it. To be asked after the base was loaded (L2).
+    /// Whether another party holds a lock that overlaps this place. To be asked after the base was loaded (L2).
     pub(crate) fn is_foreign(&self, party: Party, place: Place) -> bool {
-        debug_assert!(!place.is_range(), "keys inside have marks of their own");
-        let marked =
-            self.is_marked(place.slot(), 0) || place.number().is_some_and(|key| self.is_marked(place.slot(), key));
+        // Keys inside a range have marks of their own, too many to look at.
+        let marked = place.is_range()
+            || self.is_marked(place.slot(), 0)
+            || place.number().is_some_and(|key| self.is_marked(place.slot(), key));
         marked && self.state.lock().is_held_by_others(party, place)
     }
 

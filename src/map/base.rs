@@ -1,9 +1,11 @@
 //! What both maps have in common: reads from any view, and the making of a map.
 
+use super::Entry;
 use super::view::View;
 use super::view::sealed::Source;
-use crate::attempt::check_same_space;
+use crate::attempt::{Patience, check_same_space};
 use crate::store::{KeptSnapshot, MapVar, RowRef, Sought, Store, Walk};
+use crate::sync::time::{Duration, Instant};
 use crate::tx::Tx;
 use std::cmp::Ordering;
 use std::fmt;
@@ -75,6 +77,7 @@ pub(super) fn insert<'a, K: Key, V: Send + Sync + 'static>(
     key: K,
     value: V,
 ) -> Option<&'a V> {
+    tx.attempt.map_will_write(map, number);
     let old = get_own(map, tx, number, &key);
     tx.attempt.map_put(map, number, key, value);
     old.map(|row| row.value)
@@ -88,11 +91,29 @@ pub(super) fn insert_new<K: Key, V: Send + Sync + 'static>(
     key: K,
     value: V,
 ) -> bool {
+    tx.attempt.map_will_write(map, number);
     let absent = get_own(map, tx, number, &key).is_none();
     if absent {
         tx.attempt.map_put(map, number, key, value);
     }
     absent
+}
+
+/// Looks a key up to change it.
+pub(super) fn entry<'a, K: Key, V: Send + Sync + 'static>(
+    map: &'a MapVar<K, V>,
+    tx: &'a Tx<'_>,
+    number: u64,
+    key: K,
+) -> Entry<'a, K, V> {
+    tx.attempt.map_will_write(map, number);
+    let row = get_own(map, tx, number, &key);
+    Entry { map, tx, number, key, row }
+}
+
+/// When a lock must be there.
+pub(super) fn within(limit: Duration) -> Patience {
+    Patience::Until(Instant::now().checked_add(limit))
 }
 
 /// Reads a key of which there is one like those of the map.
@@ -113,6 +134,7 @@ pub(super) fn remove<'a, K: Key, V: Send + Sync + 'static, C: Fn(&K) -> Ordering
     sought: &Sought<C>,
     owned: impl FnOnce() -> K,
 ) -> Option<RowRef<'a, K, V>> {
+    tx.attempt.map_will_write(map, sought.number);
     let row = tx.attempt.map_get(map, sought, owned)?;
     tx.attempt.map_remove(map, sought.number, row);
     Some(row)

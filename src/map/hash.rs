@@ -2,8 +2,11 @@
 
 use super::base;
 use super::{Entry, Iter, Keys, Values, View};
+use crate::attempt::{Patience, Stm};
+use crate::lock::LockMode;
 use crate::space::Space;
 use crate::store::{Kind, MapVar, Sought, compare_by_eq};
+use crate::sync::time::Duration;
 use crate::tx::Tx;
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -246,9 +249,66 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Send + Sync + 'static, S: 
 
     /// One entry, looked up once, present or not.
     pub fn entry<'a>(&'a self, tx: &'a Tx<'_>, key: K) -> Entry<'a, K, V> {
-        let number = self.hasher.hash_one(&key);
-        let row = base::get_own(&self.map, tx, number, &key);
-        Entry { map: &self.map, tx, number, key, row }
+        base::entry(&self.map, tx, self.hasher.hash_one(&key), key)
+    }
+
+    /// Locks a key, whether it has an entry or not (§5.5): a value lock, the promise of an upsert. From here to the end of the transaction
+    /// nobody else commits a change of it, and its newest entry is what [`get`](TMap::get) gives.
+    ///
+    /// Like [`Tx::lock`] in all else: waits in line, is found by deadlock detection, is let go at the end, whatever that is; so what an aborted
+    /// or panicked transaction had reserved is free for the next. Keys of one hash are locked together.
+    ///
+    /// # Errors
+    /// The stop, as [`Tx::lock`].
+    ///
+    /// ```
+    /// use tvar::{LockMode, TMap, atomically};
+    /// let sessions: TMap<u64, String> = TMap::new();
+    /// let made = atomically(|tx| {
+    ///     sessions.lock_key(tx, &7, LockMode::Exclusive)?; // nobody else can make session 7 now
+    ///     Ok(sessions.insert_new(tx, 7, "ada".into()))
+    /// });
+    /// assert!(made);
+    /// ```
+    pub fn lock_key<Q>(&self, tx: &Tx<'_>, key: &Q, mode: LockMode) -> Stm<()>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.lock(tx, key, mode, Patience::Until(None)).map(|_| ())
+    }
+
+    /// Locks a key if that needs no wait; whether it did.
+    ///
+    /// # Errors
+    /// The stop, as [`Tx::try_lock`].
+    pub fn try_lock_key<Q>(&self, tx: &Tx<'_>, key: &Q, mode: LockMode) -> Stm<bool>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.lock(tx, key, mode, Patience::None)
+    }
+
+    /// Locks a key, waiting no longer than `limit`; whether it did.
+    ///
+    /// # Errors
+    /// The stop, as [`Tx::lock_for`].
+    pub fn lock_key_for<Q>(&self, tx: &Tx<'_>, key: &Q, mode: LockMode, limit: Duration) -> Stm<bool>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.lock(tx, key, mode, base::within(limit))
+    }
+
+    fn lock<Q>(&self, tx: &Tx<'_>, key: &Q, mode: LockMode, patience: Patience) -> Stm<bool>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let number = self.hasher.hash_one(key);
+        tx.attempt.map_lock(&self.map, (number, number), mode, patience)
     }
 
     /// Takes all entries out. A blind write: what others put in meanwhile goes too. The commit is O(n).

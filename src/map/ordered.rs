@@ -2,13 +2,16 @@
 
 use super::base;
 use super::{Entry, Iter, Keys, Range, Values, View};
+use crate::attempt::{Patience, Stm};
+use crate::lock::LockMode;
 use crate::space::Space;
-use crate::store::{MapVar, Sought, kind_of, number_of};
+use crate::store::{Kind, MapVar, Sought, kind_of, number_of};
+use crate::sync::time::Duration;
 use crate::tx::Tx;
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, RangeBounds, RangeInclusive};
 
 /// An ordered map in which transactions conflict per key and per range read (§6.2); a cheap handle, clones are the same map.
 ///
@@ -225,9 +228,93 @@ impl<K: Ord + Clone + Send + Sync + 'static, V: Send + Sync + 'static> TOrdMap<K
 
     /// One entry, looked up once, present or not.
     pub fn entry<'a>(&'a self, tx: &'a Tx<'_>, key: K) -> Entry<'a, K, V> {
-        let number = number(&key);
-        let row = base::get_own(&self.map, tx, number, &key);
-        Entry { map: &self.map, tx, number, key, row }
+        base::entry(&self.map, tx, number(&key), key)
+    }
+
+    /// Locks a key, whether it has an entry or not (§5.5); see [`TMap::lock_key`](crate::TMap::lock_key).
+    ///
+    /// What is locked is the key's number: that of an integer, `bool` or `char` is its own; strings and byte vectors that begin with the same eight bytes
+    /// are locked together, and so are all keys of any other type.
+    ///
+    /// # Errors
+    /// The stop, as [`Tx::lock`].
+    pub fn lock_key(&self, tx: &Tx<'_>, key: &K, mode: LockMode) -> Stm<()> {
+        self.lock_numbers(tx, number(key)..=number(key), mode, Patience::Until(None)).map(|_| ())
+    }
+
+    /// Locks a key if that needs no wait; whether it did.
+    ///
+    /// # Errors
+    /// The stop, as [`Tx::try_lock`].
+    pub fn try_lock_key(&self, tx: &Tx<'_>, key: &K, mode: LockMode) -> Stm<bool> {
+        self.lock_numbers(tx, number(key)..=number(key), mode, Patience::None)
+    }
+
+    /// Locks a key, waiting no longer than `limit`; whether it did.
+    ///
+    /// # Errors
+    /// The stop, as [`Tx::lock_for`].
+    pub fn lock_key_for(&self, tx: &Tx<'_>, key: &K, mode: LockMode, limit: Duration) -> Stm<bool> {
+        self.lock_numbers(tx, number(key)..=number(key), mode, base::within(limit))
+    }
+
+    /// Locks all keys in a range, whether they have entries or not (§5.5): from here to the end of the transaction nobody else commits an insert, a
+    /// removal or a change in there. As exact as the numbers of the keys: see [`lock_key`](TOrdMap::lock_key).
+    ///
+    /// # Panics
+    /// As [`range`](TOrdMap::range).
+    ///
+    /// # Errors
+    /// The stop, as [`Tx::lock`].
+    ///
+    /// ```
+    /// use tvar::{LockMode, TOrdMap, atomically};
+    /// let seats: TOrdMap<u32, &str> = [(10, "bob")].into_iter().collect();
+    /// let seat = atomically(|tx| {
+    ///     seats.lock_range(tx, 10..20, LockMode::Exclusive)?;
+    ///     let free = (10..20).find(|seat| !seats.contains_key(tx, seat));
+    ///     free.iter().for_each(|seat| seats.upsert(tx, *seat, "ada"));
+    ///     Ok(free)
+    /// });
+    /// assert_eq!(seat, Some(11));
+    /// ```
+    pub fn lock_range(&self, tx: &Tx<'_>, range: impl RangeBounds<K>, mode: LockMode) -> Stm<()> {
+        self.lock_numbers(tx, numbers(&range), mode, Patience::Until(None)).map(|_| ())
+    }
+
+    /// Locks a range if that needs no wait; whether it did.
+    ///
+    /// # Panics
+    /// As [`range`](TOrdMap::range).
+    ///
+    /// # Errors
+    /// The stop, as [`Tx::try_lock`].
+    pub fn try_lock_range(&self, tx: &Tx<'_>, range: impl RangeBounds<K>, mode: LockMode) -> Stm<bool> {
+        self.lock_numbers(tx, numbers(&range), mode, Patience::None)
+    }
+
+    /// Locks a range, waiting no longer than `limit`; whether it did.
+    ///
+    /// # Panics
+    /// As [`range`](TOrdMap::range).
+    ///
+    /// # Errors
+    /// The stop, as [`Tx::lock_for`].
+    pub fn lock_range_for(
+        &self,
+        tx: &Tx<'_>,
+        range: impl RangeBounds<K>,
+        mode: LockMode,
+        limit: Duration,
+    ) -> Stm<bool> {
+        self.lock_numbers(tx, numbers(&range), mode, base::within(limit))
+    }
+
+    fn lock_numbers(&self, tx: &Tx<'_>, numbers: RangeInclusive<u64>, mode: LockMode, patience: Patience) -> Stm<bool> {
+        if numbers.is_empty() {
+            return Ok(true);
+        }
+        tx.attempt.map_lock(&self.map, numbers.into_inner(), mode, patience)
     }
 
     /// Takes all entries out. A blind write: what others put in meanwhile goes too. The commit is O(n).
@@ -248,6 +335,30 @@ impl<K: Ord + Clone + Send + Sync + 'static, V: Send + Sync + 'static> TOrdMap<K
 
 fn number<K: 'static>(key: &K) -> u64 {
     number_of::<K, K>(key).expect("a key has a number")
+}
+
+/// The numbers of the keys in a range: no others, if no two keys have the same.
+fn numbers<K: Ord + Clone + 'static>(range: &impl RangeBounds<K>) -> RangeInclusive<u64> {
+    let (low, high) = checked(range);
+    let (first, last) = match kind_of::<K>() {
+        Kind::Exact => (1, 1),
+        Kind::Hash | Kind::Ordered => (0, 0),
+    };
+    let none = RangeInclusive::new(1, 0);
+    let low = match low {
+        Bound::Unbounded => Some(0),
+        Bound::Included(key) => Some(number(&key)),
+        Bound::Excluded(key) => number(&key).checked_add(first),
+    };
+    let high = match high {
+        Bound::Unbounded => Some(u64::MAX),
+        Bound::Included(key) => Some(number(&key)),
+        Bound::Excluded(key) => number(&key).checked_sub(last),
+    };
+    match (low, high) {
+        (Some(low), Some(high)) => low..=high,
+        _ => none,
+    }
 }
 
 /// The ends of a range that begins before it ends.

@@ -134,10 +134,11 @@ impl Workspace<'_> {
         }
     }
 
-    /// A slot in the write set for which the test holds.
+    /// A variable in the write set for which the test holds.
     pub(crate) fn find_written(&self, mut test: impl FnMut(u32) -> bool) -> Option<u32> {
         // SAFETY: I9: the test is of the layers above and runs no user code.
-        unsafe { self.scratch() }.writes.entries.iter().map(|entry| entry.slot).find(|slot| test(*slot))
+        let entries = &unsafe { self.scratch() }.writes.entries;
+        entries.iter().filter(|entry| !entry.state.is_map()).map(|entry| entry.slot).find(|slot| test(*slot))
     }
 
     /// What the attempt would lose by beginning anew: its reads and writes.

@@ -22,7 +22,7 @@ pub(crate) use number::{kind_of, number_of};
 pub(crate) use ops::MapVar;
 pub(crate) use part::compare_by_eq;
 pub(crate) use row::{Kind, RowRef, Sought};
-pub(crate) use wait::MapWaits;
+pub(crate) use wait::{Keys, MapWaits};
 
 pub(super) use any::AnyPart;
 pub(super) use build::BuiltParts;

@@ -60,6 +60,7 @@ impl<K: 'static, V: 'static> What<K, V> {
             What::Put(row) | What::Merge(row, _) => Some(&row.key),
             // SAFETY: (both) words of a row of these types; one of a tree is kept by the attempt's snapshot.
             What::PutWords(words) => Some(unsafe { key_of::<K, V>(&raw const words.key) }),
+            // SAFETY: as above.
             What::Remove(word, _) => Some(unsafe { key_of::<K, V>(word) }),
             What::Clear | What::Given => None,
         }

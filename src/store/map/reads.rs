@@ -1,6 +1,7 @@
 //! Which keys of maps an attempt has read, told by map and number; in memory that does not grow with repeated reads.
 
 use super::tree::{Number, Tree};
+use std::ops::Range;
 
 /// Room at first, below which it is not worth looking for duplicates.
 const SMALL: usize = if cfg!(tvar_loom) { 4 } else { 64 };
@@ -77,11 +78,20 @@ impl Tree {
             if last.number != number {
                 return (0, 0);
             }
-            let upto = self.floor(&Number(number)).rank;
-            let from = number.checked_sub(1).map_or(0, |before| self.floor(&Number(before)).rank);
-            let newest = (from..upto).map(|rank| self.row_at(rank).stamp).max();
-            ((upto - from) as u32, newest.unwrap_or(0))
+            let ranks = self.ranks_of(number, number);
+            let newest = ranks.clone().map(|rank| self.row_at(rank).stamp).max();
+            (ranks.len() as u32, newest.unwrap_or(0))
         }
+    }
+
+    /// The ranks of the rows with these numbers, both included.
+    ///
+    /// # Safety
+    /// As for [`Tree::rows_of`].
+    pub(super) unsafe fn ranks_of(&self, low: u64, high: u64) -> Range<usize> {
+        // SAFETY: the caller's promise.
+        let upto = |number| unsafe { self.floor(&Number(number)).rank };
+        low.checked_sub(1).map_or(0, upto)..upto(high)
     }
 
     /// How many rows have the number of one that was found: nearly always that one alone.

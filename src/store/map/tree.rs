@@ -328,12 +328,12 @@ impl Leaf {
 
 /// Retires a row that a version does not have any more.
 pub(super) fn retire_row(rows: Rows, row: Word, stamp: u64, version: u64, retired: &mut Vec<Retired>) {
-    // SAFETY: (both) the rows are behind pointers.
-    let what = match rows {
-        Rows::Inline => return,
-        Rows::Plain => What::MapPlain(unsafe { row.header() }),
-        Rows::Boxed => What::Value(unsafe { row.header() }),
-    };
+    if rows == Rows::Inline {
+        return;
+    }
+    // SAFETY: the rows are behind pointers.
+    let row = unsafe { row.header() };
+    let what = if rows == Rows::Plain { What::MapPlain(row) } else { What::Value(row) };
     retired.push(Retired::new(stamp, version, what));
 }
 

@@ -5,10 +5,18 @@ use super::super::node::{self, Root};
 use super::super::pins;
 use super::super::value;
 use super::super::workspace::Workspace;
-use super::AnyPart;
 use super::ranges::Settled;
 use super::reads::KeyRead;
 use super::tree::Tree;
+use super::{AnyPart, MapVar};
+
+/// Keys of a map.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Keys {
+    /// Those with this number.
+    One(u64),
+    All,
+}
 
 /// What a sleeper has read in maps: looked at without a version pinned, and without the attempt.
 #[derive(Default)]
@@ -92,6 +100,32 @@ impl Workspace<'_> {
             let part: &dyn AnyPart = unsafe { &*part };
             test(part).then(|| part.slot())
         })
+    }
+
+    /// A map and keys of it that are written and for which the test holds.
+    pub(crate) fn find_written_key(&self, mut test: impl FnMut(u32, Keys) -> bool) -> Option<(u32, Keys)> {
+        // SAFETY: I9: the test is of the layers above and runs no user code.
+        let parts = unsafe { &self.scratch().maps.parts };
+        parts.iter().filter(|(_, part)| part.is_written()).find_map(|(slot, part)| {
+            if part.is_cleared() && test(*slot, Keys::All) {
+                return Some((*slot, Keys::All));
+            }
+            let number = part.find_written(&mut |number| test(*slot, Keys::One(number)))?;
+            Some((*slot, Keys::One(number)))
+        })
+    }
+
+    /// Whether keys with these numbers were changed, put in or taken out since the snapshot.
+    pub(crate) fn is_map_stale<K, V>(&self, map: &MapVar<K, V>, (low, high): (u64, u64)) -> bool {
+        // SAFETY: I9: the owner; nothing else uses the second word before the commit.
+        let newest = unsafe { self.seat.member.pin_base(self.seat.store.newest()) };
+        let _pinned = Unpin(self);
+        // SAFETY: pinned, as is the snapshot.
+        unsafe {
+            let Some(now) = newer(newest, map.var.slot(), self.version.get()) else { return false };
+            let (before, after) = (self.tree(map).ranks_of(low, high), now.ranks_of(low, high));
+            before.len() != after.len() || now.any_newer(after, self.version.get())
+        }
     }
 
     /// A map in which something that was read is stale.
