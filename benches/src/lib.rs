@@ -14,6 +14,7 @@ pub mod latency;
 pub mod load;
 pub mod locks;
 pub mod machine;
+pub mod map;
 pub mod memory;
 mod picks;
 pub mod progress;

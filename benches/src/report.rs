@@ -1,6 +1,6 @@
 //! What a run finds out, as it is written to `compare.json`.
 
-use crate::engine::EngineName;
+use crate::engine::{EngineName, Rivals};
 use crate::machine::Machine;
 use crate::section::Section;
 use crate::stats::median;
@@ -146,16 +146,16 @@ impl Report {
         find(&self.rows, workload, threads, engine)
     }
 
-    /// The fastest of the rivals that are libraries of the same kind.
-    pub fn fastest_rival(&self, workload: &str, threads: usize) -> Option<&Row> {
-        let rivals = EngineName::STM_RIVALS.into_iter().filter_map(|engine| self.row(workload, threads, engine));
+    /// The fastest of some rivals.
+    pub fn fastest(&self, rivals: Rivals, workload: &str, threads: usize) -> Option<&Row> {
+        let rivals = rivals.engines().iter().filter_map(|engine| self.row(workload, threads, *engine));
         rivals.max_by(|a, b| a.ops_per_s.total_cmp(&b.ops_per_s))
     }
 
     /// How many times as fast as the fastest of those `tvar` is.
-    pub fn ratio(&self, workload: &str, threads: usize) -> Option<f64> {
+    pub fn ratio(&self, rivals: Rivals, workload: &str, threads: usize) -> Option<f64> {
         let own = self.row(workload, threads, EngineName::Tvar)?;
-        Some(own.ops_per_s / self.fastest_rival(workload, threads)?.ops_per_s)
+        Some(own.ops_per_s / self.fastest(rivals, workload, threads)?.ops_per_s)
     }
 
     /// A warning, if the harness, which shares nothing between threads, was slower on several cores than on one: then other work
@@ -174,6 +174,14 @@ impl Report {
                  The figures at several threads say little."
             )
         })
+    }
+
+    /// The engines that have rows of some workloads.
+    pub fn engines_of(&self, workloads: &[&str]) -> Vec<EngineName> {
+        let ran = |engine: &EngineName| {
+            self.rows.iter().any(|row| row.engine == *engine && workloads.contains(&row.workload.as_str()))
+        };
+        EngineName::ALL.into_iter().filter(ran).collect()
     }
 
     /// The numbers of threads in the rows, ascending.
@@ -218,8 +226,8 @@ mod tests {
     #[test]
     fn the_least_that_a_file_must_have_is_enough() {
         let report = Report::parse(LEAST).expect("it is a report");
-        assert_eq!(report.ratio("read1", 1), Some(8.0));
-        assert_eq!(report.ratio("read1", 2), None);
+        assert_eq!(report.ratio(Rivals::Stm, "read1", 1), Some(8.0));
+        assert_eq!(report.ratio(Rivals::Stm, "read1", 2), None);
         assert_eq!(report.rows[0].range(), (0.95e6, 1.05e6));
         assert_eq!(report.thread_counts(), [1]);
     }

@@ -73,6 +73,44 @@ fn compare_writes_rows_for_every_engine_and_a_page() {
     assert!(page.starts_with("<!doctype html>") && page.contains("<svg") && page.contains("read1"));
 }
 
+/// The engines that have rows of a workload and a number of threads.
+fn engines_of(report: &Value, workload: &str, threads: usize) -> Vec<String> {
+    let rows = report["rows"].as_array().expect("it has rows");
+    let fits = |row: &&Value| row["workload"] == workload && row["threads"] == threads;
+    rows.iter().filter(fits).map(|row| row["engine"].as_str().expect("it is a name").to_owned()).collect()
+}
+
+#[test]
+fn maps_run_on_the_engines_that_have_them() {
+    let scratch = Scratch::new("maps");
+    let workloads = ["map_90_10", "map_50_50", "map_insert_remove", "ordmap_90_10", "ordmap_50_50", "ordmap_range"];
+    let more = [&["--workload"], &workloads[..], &["--threads", "1,2"]].concat();
+    let output = compare(&scratch.arg("out"), &more);
+    assert!(output.status.success(), "a map lost or invented something: {}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    for said in ["hash maps", "ordered maps", "beside the fastest plain map rival"] {
+        assert!(printed.contains(said), "{said}: {printed}");
+    }
+
+    let json = fs::read_to_string(scratch.0.join("out/compare.json")).expect("it was written");
+    let report: Value = serde_json::from_str(&json).expect("it is JSON");
+    for workload in workloads {
+        for threads in [1, 2] {
+            let engines = engines_of(&report, workload, threads);
+            let rivals: &[&str] = if workload.starts_with("ord") {
+                &["rwlock", "skiplist"]
+            } else {
+                &["fast-stm", "concread", "rwlock", "dashmap", "scc", "papaya"]
+            };
+            let rest: Vec<_> = engines.iter().filter(|engine| *engine != "tvar").collect();
+            assert_eq!(rest, rivals, "{workload}, {threads} threads");
+        }
+    }
+    assert_eq!(report["lone_writer"].as_array().map(Vec::len), Some(0));
+    let page = fs::read_to_string(scratch.0.join("out/compare.html")).expect("it was written");
+    assert!(page.contains("<h3>hash maps</h3>") && page.contains("ordmap_range") && !page.contains("read1</"));
+}
+
 #[test]
 fn check_names_what_got_slower_and_what_is_missing() {
     let scratch = Scratch::new("check");
@@ -110,6 +148,7 @@ fn what_cannot_be_done_is_said_before_anything_is_measured() {
     fails(&["--engine", "swym"], "async-stm");
     fails(&["--threads", "0"], "not between 1 and 256");
     fails(&["--workload", "pingpong", "--threads", "1"], "none of these workloads");
+    fails(&["--workload", "map_90_10", "--engine", "stm"], "on these engines");
     fails(&["--check", "/does/not/exist.json"], "cannot read /does/not/exist.json");
     let broken = scratch.arg("broken.json");
     fs::write(&broken, "{\"rows\": 3}").expect("the target directory can be written");

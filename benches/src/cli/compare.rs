@@ -19,7 +19,7 @@ pub(crate) fn run(options: &Compare) -> Result<ExitCode, String> {
 
     let plan = plan(options);
     if plan.loads().is_empty() {
-        return Err("none of these workloads runs at these numbers of threads".into());
+        return Err("none of these workloads runs on these engines at these numbers of threads".into());
     }
     // A choice among workloads, engines or threads is one to look at just those.
     let all = options.workload.is_empty() && options.engine.is_empty() && options.threads.is_empty();

@@ -12,7 +12,18 @@ const LEAST_LOSS: f64 = 0.05;
 /// What disturbs one row by more than this, beyond the machine as a whole, makes a verdict on it worthless.
 const DISTURBED: f64 = 0.2;
 /// What must not have changed in between: the machine is judged by it.
-const STEADY: [EngineName; 4] = [EngineName::Stm, EngineName::FastStm, EngineName::AsyncStm, EngineName::Mutex];
+const STEADY: [EngineName; 10] = [
+    EngineName::Stm,
+    EngineName::FastStm,
+    EngineName::AsyncStm,
+    EngineName::Mutex,
+    EngineName::Concread,
+    EngineName::Rwlock,
+    EngineName::Dashmap,
+    EngineName::Scc,
+    EngineName::Papaya,
+    EngineName::Skiplist,
+];
 
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,7 +1,8 @@
 //! The marks: how fast `tvar` is to be beside the fastest of its rivals in the same run.
 
 use crate::engine::EngineName::Tvar;
-use crate::load::{LONE_WRITER, SCAN_BESIDE_WRITER, WRITER_BESIDE_SCAN};
+use crate::engine::Rivals;
+use crate::load::{Family, LONE_WRITER, SCAN_BESIDE_WRITER, WRITER_BESIDE_SCAN};
 use crate::report::{Mark, Report, find};
 
 /// Times as fast as the fastest rival: number of threads, workload, target.
@@ -18,6 +19,15 @@ const RATIOS: [(usize, &str, f64); 11] = [
     (2, "pingpong", 1.0),
     (1, "create_drop", 1.0),
 ];
+/// Of the fastest map without transactions, this part at every number of threads: workload, target. A map whose operations are
+/// transactions pays for what it promises; reads pay less.
+const OF_PLAIN_MAPS: [(&str, f64); 5] = [
+    ("map_90_10", 1.0 / 2.0),
+    ("map_50_50", 1.0 / 4.0),
+    ("ordmap_90_10", 1.0 / 2.0),
+    ("ordmap_50_50", 1.0 / 4.0),
+    ("ordmap_range", 1.0 / 2.0),
+];
 /// What keeps its speed when there are more threads than cores.
 const OVERSUBSCRIBED: [&str; 4] = ["transfer_1k", "transfer_1m", "counter", "disjoint"];
 
@@ -27,7 +37,13 @@ pub fn marks(report: &Report) -> Vec<Mark> {
     for (threads, workload, target) in RATIOS {
         let threads_name = if threads == 1 { "1 thread".into() } else { format!("{threads} threads") };
         let name = format!("{workload}, {threads_name}, beside the fastest STM rival");
-        marks.push(Mark::at_least(name, "×", target, report.ratio(workload, threads)));
+        marks.push(Mark::at_least(name, "×", target, report.ratio(Rivals::Stm, workload, threads)));
+    }
+    for workload in Family::HashMaps.workloads() {
+        marks.push(everywhere(report, Rivals::Stm, workload, 1.0));
+    }
+    for (workload, target) in OF_PLAIN_MAPS {
+        marks.push(everywhere(report, Rivals::Maps, workload, target));
     }
     for workload in OVERSUBSCRIBED {
         let rate = |threads| Some(report.row(workload, threads, Tvar)?.ops_per_s);
@@ -41,6 +57,13 @@ pub fn marks(report: &Report) -> Vec<Mark> {
     let kept = beside.zip(lone).map(|(beside, lone)| beside / lone);
     marks.push(Mark::at_least("the writer beside scans, of its lone speed", "×", 1.0 / 3.0, kept));
     marks
+}
+
+/// A mark on the number of threads at which `tvar` is least beside the fastest of some rivals.
+fn everywhere(report: &Report, rivals: Rivals, workload: &str, target: f64) -> Mark {
+    let ratios = report.thread_counts().into_iter().filter_map(|threads| report.ratio(rivals, workload, threads));
+    let name = format!("{workload}, at any number of threads, beside the fastest {} rival", rivals.name());
+    Mark::at_least(name, "×", target, ratios.reduce(f64::min))
 }
 
 #[cfg(test)]
@@ -83,6 +106,23 @@ mod tests {
         let kept = mark(&marks, "counter, 8 threads");
         assert_eq!((kept.measured, kept.verdict()), (Some(0.8), "reached"));
         assert_eq!(mark(&marks, "read1,").verdict(), "not measured");
+    }
+
+    #[test]
+    fn maps_are_judged_where_they_are_worst() {
+        let rows = vec![
+            row("map_90_10", 1, Tvar, 60.0),
+            row("map_90_10", 1, EngineName::Scc, 100.0),
+            row("map_90_10", 1, EngineName::Concread, 20.0),
+            row("map_90_10", 8, Tvar, 60.0),
+            row("map_90_10", 8, EngineName::Scc, 100.0),
+            row("map_90_10", 8, EngineName::Papaya, 150.0),
+            row("map_90_10", 8, EngineName::FastStm, 30.0),
+        ];
+        let marks = marks(&Report { rows, ..Report::default() });
+        let all: Vec<_> = marks.iter().filter(|mark| mark.name.starts_with("map_90_10,")).collect();
+        let found = |at: usize| (all[at].measured, all[at].verdict());
+        assert_eq!((found(0), found(1)), ((Some(2.0), "reached"), (Some(0.4), "short")));
     }
 
     #[test]

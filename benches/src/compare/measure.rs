@@ -17,9 +17,8 @@ pub fn measure(plan: &Plan, progress: &Progress) -> Report {
         let name = load.rows()[0];
         progress.now(&format!("{name}: making the variables"));
         let mut entrants: Vec<_> = plan
-            .engines
-            .iter()
-            .filter_map(|&engine| Some(Entrant { engine, case: case(engine, load, most)?, total: 0 }))
+            .engines_of(load)
+            .filter_map(|engine| Some(Entrant { engine, case: case(engine, load, most)?, total: 0 }))
             .collect();
         for threads in plan.threads_of(load) {
             progress.now(&format!("{name}, {threads} {}", if threads == 1 { "thread" } else { "threads" }));

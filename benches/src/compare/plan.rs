@@ -69,7 +69,13 @@ impl Plan {
             Load::LoneWriter => beside,
             load => load.rows().iter().any(|row| self.wants(row)),
         };
-        Load::ALL.into_iter().filter(wanted).filter(|load| self.threads.iter().any(|n| load.suits(*n))).collect()
+        let possible = |load: &Load| self.engines_of(*load).next().is_some() && self.threads_of(*load).next().is_some();
+        Load::ALL.into_iter().filter(wanted).filter(possible).collect()
+    }
+
+    /// The engines that run a load.
+    pub fn engines_of(&self, load: Load) -> impl Iterator<Item = EngineName> {
+        self.engines.iter().copied().filter(move |engine| load.runs_on(*engine))
     }
 
     /// The numbers of threads at which a load runs.
@@ -84,8 +90,9 @@ impl Plan {
 
     /// How many samples there will be at most.
     pub fn samples(&self) -> usize {
-        let configurations: usize = self.loads().into_iter().map(|load| self.threads_of(load).count()).sum();
-        configurations * (self.engines.len() * self.rounds + self.rounds.min(HARNESS_ROUNDS))
+        let harness = self.rounds.min(HARNESS_ROUNDS);
+        let of = |load| self.threads_of(load).count() * (self.engines_of(load).count() * self.rounds + harness);
+        self.loads().into_iter().map(of).sum()
     }
 
     /// How long a sample takes, without its warm-up.
@@ -107,6 +114,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::MapLoad;
 
     #[test]
     fn a_side_of_a_run_brings_the_run_and_its_measure() {
@@ -119,6 +127,18 @@ mod tests {
     fn what_no_number_of_threads_suits_is_left_out() {
         let plan = Plan { workloads: vec!["pingpong".into(), "scan".into()], threads: vec![1, 8], ..Plan::full(true) };
         assert_eq!(plan.loads(), [Load::Scan]);
+    }
+
+    #[test]
+    fn what_no_engine_runs_is_left_out() {
+        let plan = Plan {
+            workloads: vec!["map_90_10".into(), "ordmap_90_10".into()],
+            engines: vec![EngineName::Dashmap, EngineName::Stm],
+            threads: vec![1],
+            ..Plan::full(true)
+        };
+        assert_eq!(plan.loads(), [Load::Map(MapLoad::Map9010)]);
+        assert_eq!(plan.samples(), plan.rounds + HARNESS_ROUNDS, "one engine and the harness");
     }
 
     #[test]

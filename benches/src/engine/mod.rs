@@ -5,6 +5,7 @@ mod fast_stm;
 mod mutex;
 mod nothing;
 mod reference;
+mod rivals;
 mod stm;
 mod tvar;
 
@@ -12,6 +13,7 @@ pub use fast_stm::FastStm;
 pub use mutex::Locked;
 pub use nothing::Nothing;
 pub use reference::Reference;
+pub use rivals::Rivals;
 pub use stm::ClassicStm;
 pub use tvar::Fast;
 
@@ -93,13 +95,49 @@ pub enum EngineName {
     Mutex,
     /// The reference engine of this library.
     Reference,
+    /// `concread` 0.5: maps only, as all below.
+    Concread,
+    /// A `parking_lot::RwLock` around a map of the standard library.
+    Rwlock,
+    /// `dashmap` 6.
+    Dashmap,
+    /// `scc` 3.
+    Scc,
+    /// `papaya` 0.2.
+    Papaya,
+    /// `crossbeam-skiplist` 0.1.
+    Skiplist,
 }
 
 impl EngineName {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Tvar, Self::Stm, Self::FastStm, Self::AsyncStm, Self::Mutex, Self::Reference];
-    /// The other libraries of the kind: the marks are ratios to the fastest of them.
-    pub const STM_RIVALS: [Self; 3] = [Self::Stm, Self::FastStm, Self::AsyncStm];
+    pub const ALL: [Self; 12] = [
+        Self::Tvar,
+        Self::Stm,
+        Self::FastStm,
+        Self::AsyncStm,
+        Self::Mutex,
+        Self::Reference,
+        Self::Concread,
+        Self::Rwlock,
+        Self::Dashmap,
+        Self::Scc,
+        Self::Papaya,
+        Self::Skiplist,
+    ];
+    /// Those that have variables, and not only maps.
+    pub const VARIABLES: [Self; 6] =
+        [Self::Tvar, Self::Stm, Self::FastStm, Self::AsyncStm, Self::Mutex, Self::Reference];
+
+    /// Whether it has variables, and not only maps.
+    pub fn has_variables(self) -> bool {
+        Self::VARIABLES.contains(&self)
+    }
+
+    /// Whether it is one lock around everything.
+    pub fn is_lock(self) -> bool {
+        matches!(self, Self::Mutex | Self::Rwlock)
+    }
 
     /// The name in results and on the command line.
     pub fn name(self) -> &'static str {
@@ -110,6 +148,12 @@ impl EngineName {
             Self::AsyncStm => async_stm::NAME,
             Self::Mutex => Locked::NAME,
             Self::Reference => Reference::NAME,
+            Self::Concread => "concread",
+            Self::Rwlock => "rwlock",
+            Self::Dashmap => "dashmap",
+            Self::Scc => "scc",
+            Self::Papaya => "papaya",
+            Self::Skiplist => "skiplist",
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A chart of dots: a line for each workload, a dot on it for each engine.
 
-use super::{engines, escape};
+use super::escape;
 use crate::figures::{figure, rate};
-use crate::load::WORKLOADS;
+use crate::load::Family;
 use crate::report::{Report, Row};
 use std::fmt::Write;
 
@@ -32,11 +32,14 @@ impl Scale {
     }
 }
 
-/// The chart of a number of threads.
-pub(super) fn chart(report: &Report, threads: usize) -> String {
-    let rows: Vec<_> = report.rows.iter().filter(|row| row.threads == threads).collect();
+/// The chart of a number of threads and a kind of workloads.
+pub(super) fn chart(report: &Report, threads: usize, family: Family) -> String {
+    let fits = |row: &&Row| row.threads == threads && family.workloads().contains(&row.workload.as_str());
+    let rows: Vec<_> = report.rows.iter().filter(fits).collect();
     let Some(scale) = Scale::around(&rows) else { return String::new() };
-    let workloads: Vec<_> = WORKLOADS.iter().filter(|name| rows.iter().any(|row| row.workload == **name)).collect();
+    let ran = |name: &&&str| rows.iter().any(|row| row.workload == **name);
+    let workloads: Vec<_> = family.workloads().iter().filter(ran).collect();
+    let engines = report.engines_of(family.workloads());
     let bottom = TOP + LINE * workloads.len() as f64;
     let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\">", bottom + 8.0);
     axis(&mut svg, &scale, bottom);
@@ -45,7 +48,7 @@ pub(super) fn chart(report: &Report, threads: usize) -> String {
         _ = write!(svg, "<text class=\"label\" x=\"{}\" y=\"{:.1}\">{workload}</text>", LEFT - 12.0, y + 4.0);
         _ = write!(svg, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>", WIDTH - RIGHT);
         // The own dot comes last, on top of the others.
-        for engine in engines(report).into_iter().rev() {
+        for &engine in engines.iter().rev() {
             if let Some(row) = report.row(workload, threads, engine) {
                 dot(&mut svg, &scale, row, y);
             }

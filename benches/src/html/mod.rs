@@ -5,6 +5,7 @@ mod scaling;
 mod tables;
 
 use crate::engine::EngineName;
+use crate::load::{Family, WORKLOADS};
 use crate::report::Report;
 use std::fmt::Write;
 
@@ -23,18 +24,24 @@ pub fn page(report: &Report) -> String {
     _ = write!(body, "<section><h2>Marks</h2>{}</section>", tables::marks(&report.marks));
     for threads in report.thread_counts() {
         let title = format!("{threads} {}", if threads == 1 { "thread" } else { "threads" });
-        _ = write!(
-            body,
-            "<section><h2>{title}</h2><figure>{}<figcaption>Time per operation on a logarithmic scale; left is faster. The \
-             line behind a dot goes from its fastest to its slowest round.</figcaption></figure>{}</section>",
-            dots::chart(report, threads),
-            tables::rows(report, threads)
-        );
+        _ = write!(body, "<section><h2>{title}</h2>");
+        let ran = |name: &str| report.rows.iter().any(|row| row.threads == threads && row.workload == name);
+        for family in Family::ALL.into_iter().filter(|family| family.workloads().iter().any(|name| ran(name))) {
+            _ = write!(
+                body,
+                "<h3>{}</h3><figure>{}<figcaption>Time per operation on a logarithmic scale; left is faster. The line \
+                 behind a dot goes from its fastest to its slowest round.</figcaption></figure>{}",
+                family.title(),
+                dots::chart(report, threads, family),
+                tables::rows(report, threads, family)
+            );
+        }
+        body += "</section>";
     }
     _ = write!(
         body,
         "<section><h2>Scaling</h2><p>Operations per second of all threads together, by number of threads; each chart has its \
-         own scale from zero. An engine that would leave it, as a mutex often does, is not \
+         own scale from zero. An engine that would leave it, as a lock often does, is not \
          drawn.</p><div class=\"small\">{}</div></section>",
         scaling::charts(report)
     );
@@ -86,7 +93,7 @@ fn legend(report: &Report) -> String {
 
 /// The engines that have rows.
 fn engines(report: &Report) -> Vec<EngineName> {
-    EngineName::ALL.into_iter().filter(|engine| report.rows.iter().any(|row| row.engine == *engine)).collect()
+    report.engines_of(&WORKLOADS)
 }
 
 /// Text as HTML.

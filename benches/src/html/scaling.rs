@@ -27,7 +27,7 @@ fn chart(report: &Report, workload: &str, counts: &[usize]) -> Option<String> {
         return None;
     }
     // A lock without contention is so much faster that nothing else would show beside it: it may leave the chart.
-    let libraries = |row: &&&Row| row.engine != crate::engine::EngineName::Mutex;
+    let libraries = |row: &&&Row| !row.engine.is_lock();
     let top = rows.iter().filter(libraries).map(|row| row.ops_per_s).reduce(f64::max)? * 1.08;
     let x = |count: usize| {
         let at = ran.iter().position(|ran| *ran == count).unwrap_or(0);

@@ -1,21 +1,22 @@
 //! Tables.
 
-use super::{engines, escape};
+use super::escape;
 use crate::engine::EngineName;
 use crate::figures::{figure, rate};
-use crate::load::WORKLOADS;
+use crate::load::Family;
 use crate::report::{Mark, Report};
 use crate::section::Section;
 use std::fmt::Write;
 
-/// All figures of a number of threads.
-pub(super) fn rows(report: &Report, threads: usize) -> String {
-    let engines = engines(report);
+/// All figures of a number of threads and a kind of workloads.
+pub(super) fn rows(report: &Report, threads: usize, family: Family) -> String {
+    let engines = report.engines_of(family.workloads());
     let mut head = String::from("<th>ns/op, operations/s</th>");
     engines.iter().for_each(|engine| _ = write!(head, "<th>{engine}</th>"));
-    head += "<th>harness, ns</th><th>tvar : fastest STM</th>";
+    head += "<th>harness, ns</th>";
+    family.rivals().iter().for_each(|rivals| _ = write!(head, "<th>tvar : fastest {}</th>", rivals.name()));
     let mut body = String::new();
-    for workload in WORKLOADS {
+    for workload in family.workloads() {
         let rows: Vec<_> = engines.iter().map(|engine| report.row(workload, threads, *engine)).collect();
         let Some(any) = rows.iter().flatten().next() else { continue };
         _ = write!(body, "<tr><th>{workload}</th>");
@@ -30,8 +31,12 @@ pub(super) fn rows(report: &Report, threads: usize) -> String {
                 None => write!(body, "<td>-</td>"),
             };
         }
-        let ratio = report.ratio(workload, threads).map_or("-".into(), |ratio| format!("{} ×", figure(ratio)));
-        _ = write!(body, "<td>{}</td><td>{ratio}</td></tr>", figure(any.harness_ns));
+        _ = write!(body, "<td>{}</td>", figure(any.harness_ns));
+        for rivals in family.rivals() {
+            let ratio = report.ratio(*rivals, workload, threads);
+            _ = write!(body, "<td>{}</td>", ratio.map_or("-".into(), |ratio| format!("{} ×", figure(ratio))));
+        }
+        body += "</tr>";
     }
     table(&head, &body)
 }

@@ -21,7 +21,7 @@ pub(super) fn section(quick: bool) -> Section {
          not counted. Attempts: runs of the long closure for each of its commits, that last one included.",
         &["long commits/s", "attempts per long commit", "short commits/s", "short alone, commits/s"],
     );
-    for engine in EngineName::ALL {
+    for engine in EngineName::VARIABLES {
         let counts = match engine {
             EngineName::Tvar => plain::<Fast>(time),
             EngineName::Stm => plain::<ClassicStm>(time),
@@ -29,6 +29,7 @@ pub(super) fn section(quick: bool) -> Section {
             EngineName::AsyncStm => asynchronous(time),
             EngineName::Mutex => plain::<Locked>(time),
             EngineName::Reference => plain::<Reference>(time),
+            _ => unreachable!("{engine} has only maps"),
         };
         section.row(engine.name(), counts.map(Some));
     }

@@ -25,6 +25,7 @@ impl<E: Engine> Loops<E> {
             Load::OrElse => E::ALTERNATIVES,
             Load::CreateDrop => E::SINGLE_VARIABLES,
             Load::Snapshot => E::SNAPSHOTS,
+            Load::Map(_) => false,
             _ => true,
         };
         let (variables, boxed) = sizes(load, threads);
@@ -142,6 +143,7 @@ impl<E: Engine> Case for Loops<E> {
                 })
             }
             Load::Snapshot => stop.batches(|| E::snapshot(numbers)),
+            Load::Map(_) => Done::default(),
         }
     }
 

@@ -1,16 +1,22 @@
 //! The workloads: what each means, and the loops that run it on an engine.
 
+mod family;
 mod futures;
 mod loops;
+mod map_loops;
+mod maps;
 
+pub use family::Family;
 pub use futures::FutureLoops;
 pub use loops::Loops;
+pub use map_loops::{HashLoops, OrderedLoops};
+pub use maps::{KEYS, MapLoad, RANGE, SPAN};
 
 use crate::engine::{ClassicStm, EngineName, Fast, FastStm, Locked, Nothing, Reference};
 use crate::lap::{Done, Stop};
 
 /// The names of the workloads in results and on the command line, in the order in which they are reported.
-pub const WORKLOADS: [&str; 17] = [
+pub const WORKLOADS: [&str; 23] = [
     "read1",
     "read10",
     "read1000",
@@ -28,6 +34,12 @@ pub const WORKLOADS: [&str; 17] = [
     "merge",
     "create_drop",
     "snapshot",
+    "map_90_10",
+    "map_50_50",
+    "map_insert_remove",
+    "ordmap_90_10",
+    "ordmap_50_50",
+    "ordmap_range",
 ];
 
 /// The scanners' side of [`Load::Beside`].
@@ -83,12 +95,14 @@ pub enum Load {
     CreateDrop,
     /// Takes a snapshot and drops it.
     Snapshot,
+    /// Something with a map.
+    Map(MapLoad),
 }
 
 impl Load {
     /// All of them in the order in which they run: a million variables come last, so that what they leave behind (a
     /// deeper tree, a fragmented heap) is nobody else's cost.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 23] = [
         Self::Read1,
         Self::Read10,
         Self::Read1000,
@@ -105,6 +119,12 @@ impl Load {
         Self::Merge,
         Self::CreateDrop,
         Self::Snapshot,
+        Self::Map(MapLoad::Map9010),
+        Self::Map(MapLoad::Map5050),
+        Self::Map(MapLoad::MapInsertRemove),
+        Self::Map(MapLoad::Ordmap9010),
+        Self::Map(MapLoad::Ordmap5050),
+        Self::Map(MapLoad::OrdmapRange),
         Self::Transfer1m,
     ];
 
@@ -128,6 +148,7 @@ impl Load {
             Self::Merge => &["merge"],
             Self::CreateDrop => &["create_drop"],
             Self::Snapshot => &["snapshot"],
+            Self::Map(map) => map.row(),
         }
     }
 
@@ -137,6 +158,14 @@ impl Load {
             Self::PingPong => threads == 2,
             Self::Beside | Self::LoneWriter => threads >= 2,
             _ => threads >= 1,
+        }
+    }
+
+    /// Whether an engine has what it takes; what it cannot do with that shows when the case is made.
+    pub fn runs_on(self, engine: EngineName) -> bool {
+        match self {
+            Self::Map(map) => map.runs_on(engine),
+            _ => engine.has_variables(),
         }
     }
 
@@ -161,6 +190,9 @@ pub trait Case: Send + Sync {
 
 /// The case of an engine, unless it cannot do that. `threads` is the largest number that will run it.
 pub fn case(engine: EngineName, load: Load, threads: usize) -> Option<Box<dyn Case>> {
+    if let Load::Map(map) = load {
+        return map.case(engine);
+    }
     match engine {
         EngineName::Tvar => Loops::<Fast>::boxed(load, threads),
         EngineName::Stm => Loops::<ClassicStm>::boxed(load, threads),
@@ -168,12 +200,22 @@ pub fn case(engine: EngineName, load: Load, threads: usize) -> Option<Box<dyn Ca
         EngineName::AsyncStm => FutureLoops::boxed(load, threads),
         EngineName::Mutex => Loops::<Locked>::boxed(load, threads),
         EngineName::Reference => Loops::<Reference>::boxed(load, threads),
+        EngineName::Concread
+        | EngineName::Rwlock
+        | EngineName::Dashmap
+        | EngineName::Scc
+        | EngineName::Papaya
+        | EngineName::Skiplist => None,
     }
 }
 
 /// The case of an engine that does nothing: the harness's own cost. Waiting for each other costs it nothing.
 pub fn harness(load: Load, threads: usize) -> Option<Box<dyn Case>> {
-    if load == Load::PingPong { None } else { Loops::<Nothing>::boxed(load, threads) }
+    match load {
+        Load::PingPong => None,
+        Load::Map(map) => Some(map.harness()),
+        load => Loops::<Nothing>::boxed(load, threads),
+    }
 }
 
 /// Variables between those of two threads in `disjoint`: more than share a leaf of any tree or a cache line.
@@ -246,6 +288,7 @@ mod tests {
             let threads = if load.suits(1) { 1 } else { 2 };
             for engine in EngineName::ALL {
                 let Some(case) = case(engine, load, threads) else { continue };
+                assert!(load.runs_on(engine), "{engine} {load:?}");
                 let stop = Stop::default();
                 let total = std::thread::scope(|s| {
                     let run = |thread| {

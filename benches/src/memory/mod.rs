@@ -48,7 +48,7 @@ pub fn measure(quick: bool, progress: &Progress) -> Result<Vec<Section>, String>
 pub fn case(name: &str, quick: bool) -> Option<Section> {
     alloc::count();
     if let Some(engine) = name.strip_prefix("variables-") {
-        let engine = EngineName::ALL.into_iter().find(|known| known.name() == engine)?;
+        let engine = EngineName::VARIABLES.into_iter().find(|known| known.name() == engine)?;
         return Some(variables::section(engine, quick));
     }
     Some(match name {

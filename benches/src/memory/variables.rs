@@ -38,6 +38,7 @@ pub(super) fn section(engine: EngineName, quick: bool) -> Section {
         EngineName::AsyncStm => asynchronous(&mut section, engine, count),
         EngineName::Mutex => plain::<Locked>(&mut section, engine, count),
         EngineName::Reference => plain::<Reference>(&mut section, engine, count),
+        _ => unreachable!("{engine} has only maps"),
     }
     if engine != EngineName::Tvar {
         return section;
