@@ -86,6 +86,7 @@ type Make = fn(MapLoad) -> Box<dyn Case>;
 
 /// The engines that have hash maps.
 const HASH: &[(EngineName, Make)] = &[
+    (EngineName::Tvar, HashLoops::<map::Hash>::boxed),
     (EngineName::FastStm, HashLoops::<map::Buckets>::boxed),
     (EngineName::Concread, HashLoops::<map::Trie>::boxed),
     (EngineName::Rwlock, HashLoops::<map::LockedHash>::boxed),
@@ -96,6 +97,7 @@ const HASH: &[(EngineName, Make)] = &[
 
 /// The engines that have ordered maps.
 const ORDERED: &[(EngineName, Make)] = &[
+    (EngineName::Tvar, OrderedLoops::<map::Ordered>::boxed),
     (EngineName::Rwlock, OrderedLoops::<map::LockedTree>::boxed),
     (EngineName::Skiplist, OrderedLoops::<map::Skiplist>::boxed),
 ];

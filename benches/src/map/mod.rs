@@ -10,6 +10,7 @@ mod papaya;
 mod rwlock;
 mod scc;
 mod skiplist;
+mod tvar;
 
 pub use buckets::Buckets;
 pub use concread::Trie;
@@ -19,6 +20,7 @@ pub use papaya::Papaya;
 pub use rwlock::{LockedHash, LockedTree};
 pub use scc::Scc;
 pub use skiplist::Skiplist;
+pub use tvar::{Hash, Ordered};
 
 /// A map. Each function is one transaction, where there are transactions.
 pub trait MapEngine: 'static {
