@@ -3,8 +3,9 @@
 //! 1. [Transactions](transactions): variables, reading and writing, composing, failing.
 //! 2. [Blocking](blocking): `retry`, alternatives, deadlines.
 //! 3. [Choosing isolation](isolation): what the two levels promise, and what conflicts.
-//! 4. [What to avoid](avoid): the mistakes that are easy to make, and what the crate says to them.
-//! 5. [How it works](internals): the tree, the commit, the vacuum, the waiting.
+//! 4. [Maps](maps): conflicts per key, upserts, ranges, locks on keys.
+//! 5. [What to avoid](avoid): the mistakes that are easy to make, and what the crate says to them.
+//! 6. [How it works](internals): the tree, the commit, the vacuum, the waiting.
 
 #[doc = include_str!("../docs/guide/transactions.md")]
 pub mod transactions {}
@@ -14,6 +15,9 @@ pub mod blocking {}
 
 #[doc = include_str!("../docs/guide/isolation.md")]
 pub mod isolation {}
+
+#[doc = include_str!("../docs/guide/maps.md")]
+pub mod maps {}
 
 #[doc = include_str!("../docs/guide/avoid.md")]
 pub mod avoid {}

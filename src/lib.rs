@@ -3,7 +3,7 @@
 //! Threads share variables; a transaction reads and writes any number of them as if it ran alone. No lock order to keep, no
 //! condition variables to signal, no half-done updates to see.
 //!
-//! # A tour in five steps
+//! # A tour in six steps
 //!
 //! **1. Variables and transactions.** A [`TVar`] is a cheap handle. [`atomically!`] runs its body until it commits. Reads give
 //! references: they cannot fail, do not clone, and are all of one moment.
@@ -79,6 +79,18 @@
 //!     }
 //! });
 //! assert_eq!(hits.load(), 400);
+//! ```
+//!
+//! **6. Maps.** [`TMap`] and [`TOrdMap`] conflict per key, present or absent, and per range read.
+//!
+//! ```
+//! use tvar::{TMap, atomically};
+//! let stock: TMap<&str, u32> = [("apples", 3)].into_iter().collect();
+//! let (apples, pears) = atomically(|tx| {
+//!     stock.upsert_with(tx, "pears", 5, |n| n + 5);
+//!     Ok((stock.get(tx, "apples").copied(), stock.get(tx, "pears").copied()))
+//! });
+//! assert_eq!((apples, pears), (Some(3), Some(5)));
 //! ```
 //!
 //! The [`guide`] goes further. The promises are numbered (§1.1 ...) and collected in the repository's `ARCHITECTURE.md`.

@@ -1,7 +1,7 @@
 //! Snapshots to keep, and their differences.
 
 use crate::attempt::check_same_space;
-use crate::store::{KeptSnapshot, Store};
+use crate::store::{KeptSnapshot, Store, Var};
 use crate::sync::Arc;
 use crate::tvar::TVar;
 use std::fmt;
@@ -73,7 +73,7 @@ impl fmt::Debug for Snapshot {
     }
 }
 
-/// The variables that differ between two snapshots; from [`Snapshot::diff`].
+/// The variables and maps that differ between two snapshots; from [`Snapshot::diff`].
 ///
 /// A variable differs if a commit in between gave it a new value, even if a later one gave it the old one back. A write of the same
 /// bits to an integer of up to 64 bits, a float, a `bool` or a `char` gives no new value (§3.1); any other write does.
@@ -85,22 +85,26 @@ pub struct Diff {
 }
 
 impl Diff {
-    /// Whether the variable differs. O(log n) in the number of changes.
+    /// Whether the variable differs. O(log n) in the number of changes. For maps see [`TMap::changed`](crate::TMap::changed).
     ///
     /// # Panics
     /// When the variable is of another space.
     pub fn changed<T>(&self, var: &TVar<T>) -> bool {
-        check_same_space(&var.var, &self.store);
-        match self.slots.binary_search_by_key(&var.var.slot(), |(slot, _, _)| *slot) {
+        self.has(&var.var)
+    }
+
+    pub(crate) fn has<T>(&self, var: &Var<T>) -> bool {
+        check_same_space(var, &self.store);
+        match self.slots.binary_search_by_key(&var.slot(), |(slot, _, _)| *slot) {
             Ok(at) => {
                 let (_, old, new) = self.slots[at];
-                var.var.written_at(old) != var.var.written_at(new)
+                var.written_at(old) != var.written_at(new)
             }
             Err(_) => false,
         }
     }
 
-    /// How many variables differ, those whose last handle is gone included.
+    /// How many variables and maps differ, those whose last handle is gone included.
     pub fn len(&self) -> usize {
         self.slots.len()
     }

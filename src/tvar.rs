@@ -179,3 +179,7 @@ impl<T: fmt::Debug + Send + Sync + 'static> fmt::Debug for TVar<T> {
         out.field("value", value).finish()
     }
 }
+
+// A panic in a transaction rolls it back and leaves no half of it behind (§2.8).
+impl<T> std::panic::UnwindSafe for TVar<T> {}
+impl<T> std::panic::RefUnwindSafe for TVar<T> {}

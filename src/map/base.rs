@@ -99,7 +99,7 @@ pub(super) fn insert_new<K: Key, V: Send + Sync + 'static>(
     absent
 }
 
-/// Looks a key up to change it.
+/// A key that will be changed.
 pub(super) fn entry<'a, K: Key, V: Send + Sync + 'static>(
     map: &'a MapVar<K, V>,
     tx: &'a Tx<'_>,
@@ -107,8 +107,7 @@ pub(super) fn entry<'a, K: Key, V: Send + Sync + 'static>(
     key: K,
 ) -> Entry<'a, K, V> {
     tx.attempt.map_will_write(map, number);
-    let row = get_own(map, tx, number, &key);
-    Entry { map, tx, number, key, row }
+    Entry { map, tx, number, key }
 }
 
 /// When a lock must be there.

@@ -1,12 +1,12 @@
-//! One entry of a map, looked up once (§6.1).
+//! One entry of a map (§6.1).
 
 use super::base;
-use crate::store::{MapVar, RowRef};
+use crate::store::MapVar;
 use crate::tx::Tx;
 use std::fmt;
 
 /// An entry of a map in a transaction, present or not; from [`TMap::entry`](crate::TMap::entry) and
-/// [`TOrdMap::entry`](crate::TOrdMap::entry). The key counts as read.
+/// [`TOrdMap::entry`](crate::TOrdMap::entry). What looks at it counts as a read of the key.
 ///
 /// ```
 /// use tvar::{TMap, atomically};
@@ -24,7 +24,6 @@ pub struct Entry<'a, K, V> {
     pub(super) tx: &'a Tx<'a>,
     pub(super) number: u64,
     pub(super) key: K,
-    pub(super) row: Option<RowRef<'a, K, V>>,
 }
 
 impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Entry<'a, K, V> {
@@ -33,9 +32,14 @@ impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Entry<'a, K
         &self.key
     }
 
+    /// The value that is there, as of now: later writes of the transaction are seen.
+    pub fn get(&self) -> Option<&'a V> {
+        base::get_own(self.map, self.tx, self.number, &self.key).map(|row| row.value)
+    }
+
     /// Whether the key is in the map.
     pub fn is_present(&self) -> bool {
-        self.row.is_some()
+        self.get().is_some()
     }
 
     /// The value that is there, or else this one, which is put in.
@@ -45,11 +49,11 @@ impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Entry<'a, K
 
     /// The value that is there, or else that of the function, which is put in. The function may use the transaction.
     pub fn or_insert_with(self, value: impl FnOnce() -> V) -> &'a V {
-        match self.row {
-            Some(row) => row.value,
+        match self.get() {
+            Some(value) => value,
             None => {
                 let value = value();
-                self.put(value).value
+                self.insert(value)
             }
         }
     }
@@ -64,23 +68,38 @@ impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Entry<'a, K
     }
 
     /// Replaces the value by a function of it, if the key is there. The function may use the transaction.
-    #[must_use]
-    pub fn and_modify(mut self, f: impl FnOnce(&V) -> V) -> Self {
-        if let Some(row) = self.row {
-            let value = f(row.value);
-            self.row = Some(self.put(value));
+    pub fn and_modify(self, f: impl FnOnce(&V) -> V) -> Self {
+        if let Some(value) = self.get() {
+            let value = f(value);
+            self.put(value);
         }
         self
     }
 
-    fn put(&self, value: V) -> RowRef<'a, K, V> {
+    /// Gives the key a value, whatever was there; that value.
+    pub fn insert(self, value: V) -> &'a V {
+        self.put(value);
+        self.get().expect("just put in")
+    }
+
+    /// Takes the entry out, if the key is there; its value.
+    pub fn remove(self) -> Option<&'a V> {
+        let row = base::get_own(self.map, self.tx, self.number, &self.key)?;
+        self.tx.attempt.map_remove(self.map, self.number, row);
+        Some(row.value)
+    }
+
+    fn put(&self, value: V) {
         self.tx.attempt.map_put(self.map, self.number, self.key.clone(), value);
-        base::get_own(self.map, self.tx, self.number, &self.key).expect("just put in")
     }
 }
 
-impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Entry<'_, K, V> {
+impl<K, V> fmt::Debug for Entry<'_, K, V>
+where
+    K: Clone + Send + Sync + fmt::Debug + 'static,
+    V: Send + Sync + fmt::Debug + 'static,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("key", &self.key).field("value", &self.row.map(|row| row.value)).finish()
+        f.debug_struct("Entry").field("key", &self.key).field("value", &self.get()).finish()
     }
 }

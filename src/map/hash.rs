@@ -4,6 +4,7 @@ use super::base;
 use super::{Entry, Iter, Keys, Values, View};
 use crate::attempt::{Patience, Stm};
 use crate::lock::LockMode;
+use crate::snapshot::Diff;
 use crate::space::Space;
 use crate::store::{Kind, MapVar, Sought, compare_by_eq};
 use crate::sync::time::Duration;
@@ -207,7 +208,8 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Send + Sync + 'static, S: 
 
     /// Gives a key that is absent at the commit a value, and one that is there a function of its newest value (§4.5): two of these never conflict.
     ///
-    /// `f` may run several times, on values that are not published in the end; it must neither wait nor run long. Reading the key afterwards
+    /// `initial` is used as it is, without `f`. `f` may run several times, on values that are not published in the end, so it must not fail on any, nor wait, nor
+    /// run long. Reading the key afterwards
     /// in the same transaction makes it an ordinary read and write.
     ///
     /// # Panics
@@ -247,7 +249,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Send + Sync + 'static, S: 
         tx.attempt.map_modify(&self.map, &self.sought(key), || unreachable!("hashes tell keys"), f)
     }
 
-    /// One entry, looked up once, present or not.
+    /// One entry, present or not.
     pub fn entry<'a>(&'a self, tx: &'a Tx<'_>, key: K) -> Entry<'a, K, V> {
         base::entry(&self.map, tx, self.hasher.hash_one(&key), key)
     }
@@ -316,6 +318,22 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Send + Sync + 'static, S: 
         tx.attempt.map_clear(&self.map);
     }
 
+    /// Whether anything in the map was written between the two snapshots of a [`Diff`]. O(log n) in the number of changes.
+    ///
+    /// # Panics
+    /// When the map is of another space.
+    ///
+    /// ```
+    /// use tvar::{Space, TMap, atomically};
+    /// let stock: TMap<&str, u32> = TMap::new();
+    /// let before = Space::global().snapshot();
+    /// atomically(|tx| Ok(stock.upsert(tx, "apples", 3)));
+    /// assert!(stock.changed(&before.diff(&Space::global().snapshot())));
+    /// ```
+    pub fn changed(&self, diff: &Diff) -> bool {
+        diff.has(&self.map.var)
+    }
+
     /// The name that the map was given.
     pub fn name(&self) -> Option<&str> {
         self.map.var.name()
@@ -356,3 +374,7 @@ where
         base::debug(&self.map, "TMap", f)
     }
 }
+
+// A panic in a transaction rolls it back and leaves no half of it behind (§2.8).
+impl<K, V, S> std::panic::UnwindSafe for TMap<K, V, S> {}
+impl<K, V, S> std::panic::RefUnwindSafe for TMap<K, V, S> {}

@@ -19,7 +19,7 @@ pub struct Keys<'a, K, V>(pub(super) Walk<'a, K, V>);
 pub struct Values<'a, K, V>(pub(super) Walk<'a, K, V>);
 
 macro_rules! iterator {
-    ($name:ident, $item:ty, $row:ident => $value:expr) => {
+    ($name:ident, $item:ty, $row:ident => $value:expr, $hint:expr) => {
         impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Iterator for $name<'a, K, V> {
             type Item = $item;
 
@@ -28,7 +28,7 @@ macro_rules! iterator {
             }
 
             fn size_hint(&self) -> (usize, Option<usize>) {
-                (self.0.len(), Some(self.0.len()))
+                $hint(&self.0)
             }
         }
 
@@ -38,18 +38,22 @@ macro_rules! iterator {
             }
         }
 
-        impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> ExactSizeIterator for $name<'_, K, V> {}
         impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> FusedIterator for $name<'_, K, V> {}
 
-        impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> fmt::Debug for $name<'_, K, V> {
+        impl<K, V> fmt::Debug for $name<'_, K, V> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($name)).field("left", &self.0.len()).finish_non_exhaustive()
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
             }
         }
+    };
+    ($name:ident, $item:ty, $row:ident => $value:expr) => {
+        iterator!($name, $item, $row => $value, |walk: &Walk<'_, K, V>| (walk.len(), Some(walk.len())));
+        impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> ExactSizeIterator for $name<'_, K, V> {}
     };
 }
 
 iterator!(Iter, (&'a K, &'a V), row => (row.key, row.value));
-iterator!(Range, (&'a K, &'a V), row => (row.key, row.value));
+// Nothing is said of how many there are: that would be a read of all of them.
+iterator!(Range, (&'a K, &'a V), row => (row.key, row.value), |_| (0, None));
 iterator!(Keys, &'a K, row => row.key);
 iterator!(Values, &'a V, row => row.value);

@@ -4,6 +4,7 @@ use super::base;
 use super::{Entry, Iter, Keys, Range, Values, View};
 use crate::attempt::{Patience, Stm};
 use crate::lock::LockMode;
+use crate::snapshot::Diff;
 use crate::space::Space;
 use crate::store::{Kind, MapVar, Sought, kind_of, number_of};
 use crate::sync::time::Duration;
@@ -226,7 +227,7 @@ impl<K: Ord + Clone + Send + Sync + 'static, V: Send + Sync + 'static> TOrdMap<K
         tx.attempt.map_modify(&self.map, &self.sought(key), || key.to_owned(), f)
     }
 
-    /// One entry, looked up once, present or not.
+    /// One entry, present or not.
     pub fn entry<'a>(&'a self, tx: &'a Tx<'_>, key: K) -> Entry<'a, K, V> {
         base::entry(&self.map, tx, number(&key), key)
     }
@@ -322,6 +323,14 @@ impl<K: Ord + Clone + Send + Sync + 'static, V: Send + Sync + 'static> TOrdMap<K
         tx.attempt.map_clear(&self.map);
     }
 
+    /// Whether anything in the map was written between the two snapshots of a [`Diff`]; see [`TMap::changed`](crate::TMap::changed).
+    ///
+    /// # Panics
+    /// When the map is of another space.
+    pub fn changed(&self, diff: &Diff) -> bool {
+        diff.has(&self.map.var)
+    }
+
     /// The name that the map was given.
     pub fn name(&self) -> Option<&str> {
         self.map.var.name()
@@ -403,3 +412,7 @@ where
         base::debug(&self.map, "TOrdMap", f)
     }
 }
+
+// A panic in a transaction rolls it back and leaves no half of it behind (§2.8).
+impl<K, V> std::panic::UnwindSafe for TOrdMap<K, V> {}
+impl<K, V> std::panic::RefUnwindSafe for TOrdMap<K, V> {}

@@ -79,11 +79,8 @@ impl<K: Clone + 'static> RangeRead<K> {
             let then = &*self.then;
             let all = ranks::<K, V>((self.low.as_ref(), self.high.as_ref()), kind, compare, then);
             let (front, back) = (self.front.get(), self.back.get());
-            if self.whole.get() || front + back >= all.len() {
-                if !self.whole.get() && front + back == 0 {
-                    // Nothing was asked yet.
-                    return Vec::new();
-                }
+            // Nobody has looked beyond the rows at the ends, unless they have met.
+            if self.whole.get() || front + back > all.len() {
                 return vec![Segment { low: self.low.clone(), high: self.high.clone(), rows: all.len() }];
             }
             let key = |rank: usize| Bound::Included(key_of::<K, V>(then.row_at(rank).key).clone());
