@@ -96,6 +96,8 @@ pub(super) struct PartyState {
     label: Option<Cow<'static, str>>,
     /// The party around it on the same thread, inside which it runs (in a destructor): its locks are in nobody's way here.
     pub(super) parent: Option<Party>,
+    /// Places that it holds.
+    places: usize,
     /// Deadlocks in which it has given way.
     pub(super) defeats: u32,
     /// What became of the request with which it stood in line.
@@ -177,7 +179,9 @@ impl LockTable {
             return Answer::Deadlock(report);
         }
         let mut answer = Answer::Waiting(latch);
-        while let Some(cycle) = state.cycle_of(party) {
+        while state.can_be_waited_for(party)
+            && let Some(cycle) = state.cycle_of(party)
+        {
             let victim = state.victim(&cycle);
             let report = state.report(&cycle);
             let latch = state.give_way(self, victim, &mut woken);
@@ -269,7 +273,7 @@ impl LockTable {
 
 impl PartyState {
     fn of(asker: &Asker) -> PartyState {
-        PartyState { label: asker.label.clone(), parent: asker.parent, defeats: 0, outcome: None }
+        PartyState { label: asker.label.clone(), parent: asker.parent, places: 0, defeats: 0, outcome: None }
     }
 }
 
@@ -313,6 +317,11 @@ impl State {
         line.any(|other| self.holders_in_the_way(other).any(is_own))
     }
 
+    /// Whether anybody could be waiting for a party that has just come to the end of the line. Most hold nothing, and need no search for cycles.
+    fn can_be_waited_for(&self, party: Party) -> bool {
+        self.parties.get(&party).is_some_and(|party| party.places > 0 || party.parent.is_some())
+    }
+
     fn holds(&self, party: Party, place: Place) -> bool {
         let mut around = place.overlapping(&self.held).filter(|(held, _)| held.contains(place));
         around.any(|(_, holders)| holders.iter().any(|(holder, _)| *holder == party))
@@ -353,7 +362,10 @@ impl State {
         });
         match holders.iter_mut().find(|(holder, _)| *holder == party) {
             Some(held) => held.1 = held.1.max(mode),
-            None => holders.push((party, mode)),
+            None => {
+                holders.push((party, mode));
+                self.party(party).places += 1;
+            }
         }
     }
 
@@ -363,7 +375,14 @@ impl State {
         let holders = entry.get_mut();
         match before {
             Some(mode) => holders.iter_mut().filter(|held| held.0 == party).for_each(|held| held.1 = mode),
-            None => holders.retain(|(holder, _)| *holder != party),
+            None => {
+                let before = holders.len();
+                holders.retain(|(holder, _)| *holder != party);
+                let gone = before - holders.len();
+                if let Some(party) = self.parties.get_mut(&party) {
+                    party.places -= gone;
+                }
+            }
         }
         if holders.is_empty() {
             entry.remove();
