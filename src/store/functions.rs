@@ -169,6 +169,9 @@ impl Workspace<'_> {
     pub(crate) fn discard_evaluation(&mut self) {
         // SAFETY: I9: no user code runs.
         let scratch = unsafe { self.scratch() };
+        if scratch.build.merged.is_empty() && scratch.build.maps.is_empty() {
+            return;
+        }
         for (parts, _) in scratch.build.maps.drain(..) {
             // SAFETY: I9: as above.
             parts.forget(unsafe { &mut self.seat.member.own().pool.maps }, &mut scratch.trash);

@@ -235,9 +235,11 @@ impl Limbo {
         self.recent.push(entry);
     }
 
-    /// Takes all of a list.
-    pub(super) fn append(&mut self, list: &mut Vec<Retired>) {
-        self.values += list.iter().filter(|entry| entry.has_value()).count();
+    /// Takes all of a list, in which there may be values.
+    pub(super) fn append(&mut self, list: &mut Vec<Retired>, with_values: bool) {
+        if with_values {
+            self.values += list.iter().filter(|entry| entry.has_value()).count();
+        }
         self.recent.append(list);
     }
 

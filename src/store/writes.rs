@@ -362,20 +362,25 @@ impl WriteSet {
         (self.functions, self.maps) = (false, false);
         self.depth = 0;
         self.lent.clear();
-        for Undo { state, .. } in self.undo.drain(..).rev() {
+        while let Some(Undo { state, .. }) = self.undo.pop() {
             self.graveyard.push(state);
         }
-        for entry in self.entries.drain(..) {
+        while let Some(entry) = self.entries.pop() {
             entry.discard(published, trash);
         }
-        trash.extend(self.handles.drain(..).map(Garbage::Handle));
-        for state in self.graveyard.drain(..) {
+        // Mostly there is nothing in most of these, which is quicker asked than drained.
+        if !self.handles.is_empty() {
+            trash.extend(self.handles.drain(..).map(Garbage::Handle));
+        }
+        while let Some(state) = self.graveyard.pop() {
             trash.extend(state.boxed().map(Garbage::Value));
             if !state.merges.is_empty() {
                 trash.push(Garbage::Merges(state.merges.into_vec()));
             }
         }
-        trash.extend(self.thens.drain(..).chain(self.undone_thens.drain(..)).map(|then| Garbage::Then(then.f)));
+        if !self.thens.is_empty() || !self.undone_thens.is_empty() {
+            trash.extend(self.thens.drain(..).chain(self.undone_thens.drain(..)).map(|then| Garbage::Then(then.f)));
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::edit::{Changes, Editor};
 use super::node::{NodePool, Words};
 use super::part::{Job, MergeFn, Part, What};
 use super::row::{Row, are_inline, give, rows_of, view, word_of, words};
-use super::tree::{Tree, retire_below, retire_row};
+use super::tree::{Rows, Tree, retire_below, retire_row};
 use crate::sync::Arc;
 use std::ptr;
 
@@ -38,7 +38,9 @@ impl BuiltParts {
         if !self.rows.is_empty() {
             self.rows.drain(..).for_each(std::mem::forget);
         }
-        limbo.append(self.changes.publish());
+        // SAFETY: the caller's promise.
+        let with_values = unsafe { (*self.base).rows } == Rows::Boxed;
+        limbo.append(self.changes.publish(), with_values);
         // SAFETY: the caller's promise.
         unsafe {
             (*self.part).give();
