@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::fmt::{Debug, Display};
 use std::rc::Rc;
 
-use tvar::{Abort, AfterCommit, Diff, Snapshot, Space, Stop, TVar, TryError, Tx, TxError, TxOptions};
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use tvar::{Abort, AfterCommit, Diff, Snapshot, Space, Stop, TMap, TOrdMap, TVar, TryError, Tx, TxError, TxOptions};
 
 /// A value that is `Send + Sync` and nothing else.
 struct Bare;
@@ -35,6 +36,26 @@ fn s1_2_handles_go_anywhere() {
     is_send_sync::<Space>();
     is_clone::<Space>();
     is_debug::<Space>();
+}
+
+#[test]
+fn s6_1_maps_go_anywhere() {
+    is_send_sync::<TMap<String, Bare>>();
+    is_clone::<TMap<String, Bare>>();
+    is_debug::<TMap<String, i64>>();
+    is_send_sync::<TOrdMap<String, Bare>>();
+    is_clone::<TOrdMap<String, Bare>>();
+    is_debug::<TOrdMap<String, i64>>();
+    is_not!(TMap<Rc<u8>, u8>: Send);
+    is_not!(TOrdMap<u8, Cell<u8>>: Sync);
+}
+
+#[test]
+fn s2_8_a_panic_leaves_nothing_half_done() {
+    const fn is_unwind_safe<T: UnwindSafe + RefUnwindSafe>() {}
+    is_unwind_safe::<TVar<Cell<u8>>>();
+    is_unwind_safe::<TMap<String, Bare>>();
+    is_unwind_safe::<TOrdMap<String, Bare>>();
 }
 
 #[test]
