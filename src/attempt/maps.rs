@@ -40,6 +40,14 @@ impl Attempt<'_> {
         }
     }
 
+    /// Keys are about to be written of which it is not known yet which ones.
+    pub(crate) fn map_will_write_any<K, V>(&self, map: &MapVar<K, V>) {
+        self.check_space(&map.var);
+        if self.pessimistic {
+            self.lock_keys_access(map, LockMode::Exclusive);
+        }
+    }
+
     /// Locks keys of a map, there or not, by their numbers, both included (§5.5); whether it could.
     pub(crate) fn map_lock<K, V>(
         &self,
@@ -122,10 +130,7 @@ impl Attempt<'_> {
         K: Clone + Send + Sync + 'static,
         V: Send + Sync + 'static,
     {
-        self.check_space(&map.var);
-        if self.pessimistic {
-            self.lock_keys_access(map, LockMode::Exclusive);
-        }
+        self.map_will_write_any(map);
         self.ws.map_clear(map);
     }
 

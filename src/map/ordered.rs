@@ -169,6 +169,7 @@ impl<K: Ord + Clone + Send + Sync + 'static, V: Send + Sync + 'static> TOrdMap<K
 
     /// Takes the entry with the smallest key out.
     pub fn pop_first<'a>(&'a self, tx: &'a Tx<'_>) -> Option<(&'a K, &'a V)> {
+        tx.attempt.map_will_write_any(&self.map);
         let row = base::walk_range(&self.map, tx, Bound::Unbounded, Bound::Unbounded).next_front()?;
         tx.attempt.map_remove(&self.map, number(row.key), row);
         Some((row.key, row.value))
@@ -176,6 +177,7 @@ impl<K: Ord + Clone + Send + Sync + 'static, V: Send + Sync + 'static> TOrdMap<K
 
     /// Takes the entry with the greatest key out.
     pub fn pop_last<'a>(&'a self, tx: &'a Tx<'_>) -> Option<(&'a K, &'a V)> {
+        tx.attempt.map_will_write_any(&self.map);
         let row = base::walk_range(&self.map, tx, Bound::Unbounded, Bound::Unbounded).next_back()?;
         tx.attempt.map_remove(&self.map, number(row.key), row);
         Some((row.key, row.value))

@@ -1,6 +1,8 @@
 //! Helpers of the tests of locks: transactions that are led step by step, and the lock table in one line.
 #![allow(dead_code, reason = "every test file uses its own part of this module")]
 
+pub(crate) mod maps;
+
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
