@@ -105,7 +105,8 @@ impl TxOptions {
     }
 
     /// Locks every variable by itself (§5.2): shared before a read, exclusive before a write. For transactions that would lose again and
-    /// again otherwise, since they are long and what they touch is hot.
+    /// again otherwise, since they are long and what they touch is hot. Of a map it locks the key, or the range of a range read; all keys for
+    /// its length, an iteration or a pop.
     ///
     /// A read still cannot fail: if a lock shows that something read before is stale, or ends in a deadlock or behind the deadline, the closure
     /// goes on with its snapshot, to no effect, and runs again (or the call fails) when it returns. In a deadlock it has let go of all its locks by

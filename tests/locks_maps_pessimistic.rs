@@ -23,7 +23,7 @@ fn pessimist(space: &Space, label: &'static str) -> Actor {
 #[test]
 fn every_access_locks_its_keys() {
     type Access = fn(&Tx<'_>, &M);
-    let accesses: [(&str, Access, &str); 15] = [
+    let accesses: [(&str, Access, &str); 19] = [
         ("get", |tx, m| _ = m.get(tx, &5), "one s"),
         ("get an absent key", |tx, m| _ = m.get(tx, &5), "one s"),
         ("contains_key", |tx, m| _ = m.contains_key(tx, &5), "one s"),
@@ -36,6 +36,10 @@ fn every_access_locks_its_keys() {
         ("entry", |tx, m| _ = m.entry(tx, 5).or_insert(1), "one x"),
         ("len", |tx, m| _ = m.len(tx), "all s"),
         ("iter", |tx, m| _ = m.iter(tx).count(), "all s"),
+        ("range", |tx, m| _ = m.range(tx, 5..6).count(), "one s"),
+        ("range up to a key", |tx, m| _ = m.range(tx, ..=5).next(), "#0000000000000000..=#0000000000000005 s"),
+        ("range behind a key", |tx, m| _ = m.range(tx, 5..9).next(), "#0000000000000005..=#0000000000000008 s"),
+        ("first", |tx, m| _ = m.first(tx), "all s"),
         ("clear", |tx, m| m.clear(tx), "all x"),
         ("pop_first", |tx, m| _ = m.pop_first(tx), "all x"),
         ("pop_last", |tx, m| _ = m.pop_last(tx), "all x"),
@@ -50,9 +54,12 @@ fn every_access_locks_its_keys() {
                 access(tx, &n);
                 Ok(0)
             });
-            let (what, mode) = locked.split_at(4);
-            let place =
-                if what == "one " { "key #0000000000000005" } else { "keys #0000000000000000..=#ffffffffffffffff" };
+            let (what, mode) = locked.split_once(' ').unwrap();
+            let place = match what {
+                "one" => "key #0000000000000005".into(),
+                "all" => "keys #0000000000000000..=#ffffffffffffffff".into(),
+                range => format!("keys {range}"),
+            };
             assert_eq!(table(&space), format!("m {place}: A{mode}"), "{name} {present}");
             a.commit();
             no_trace(&space, &[]);

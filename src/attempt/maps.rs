@@ -8,7 +8,7 @@ use crate::store::{MapVar, RowRef, Sought, Walk};
 use crate::sync::Arc;
 use crate::sync::steps::{Point, pass};
 use std::cmp::Ordering;
-use std::ops::Bound;
+use std::ops::{Bound, RangeInclusive};
 
 impl Attempt<'_> {
     #[inline]
@@ -45,6 +45,17 @@ impl Attempt<'_> {
         self.check_space(&map.var);
         if self.pessimistic {
             self.lock_keys_access(map, LockMode::Exclusive);
+        }
+    }
+
+    /// Keys in a range are about to be read.
+    pub(crate) fn map_will_read<K, V>(&self, map: &MapVar<K, V>, numbers: impl FnOnce() -> RangeInclusive<u64>) {
+        self.check_space(&map.var);
+        if self.pessimistic {
+            let numbers = numbers();
+            if !numbers.is_empty() {
+                let _ = self.map_lock(map, numbers.into_inner(), LockMode::Shared, Patience::Until(None));
+            }
         }
     }
 
@@ -165,7 +176,7 @@ impl Attempt<'_> {
         walk
     }
 
-    /// The rows in a range of keys.
+    /// The rows in a range of keys. They are locked already, if they must be.
     pub(crate) fn map_walk_range<'a, K, V>(
         &'a self,
         map: &'a MapVar<K, V>,
@@ -177,9 +188,6 @@ impl Attempt<'_> {
         V: Send + Sync + 'static,
     {
         self.check_space(&map.var);
-        if self.pessimistic {
-            self.lock_keys_access(map, LockMode::Shared);
-        }
         self.ws.map_promote_all(map);
         let walk = self.ws.map_walk_range(map, low, high);
         pass(Point::Read);

@@ -1,6 +1,7 @@
 //! The ordered map.
 
 use super::base;
+use super::view::sealed::Source;
 use super::{Entry, Iter, Keys, Range, Values, View};
 use crate::attempt::{Patience, Stm};
 use crate::lock::LockMode;
@@ -154,6 +155,9 @@ impl<K: Ord + Clone + Send + Sync + 'static, V: Send + Sync + 'static> TOrdMap<K
     /// ```
     pub fn range<'a>(&'a self, view: &'a impl View, range: impl RangeBounds<K>) -> Range<'a, K, V> {
         let (low, high) = checked(&range);
+        if let Source::Tx(tx) = view.source() {
+            tx.attempt.map_will_read(&self.map, || numbers(&range));
+        }
         Range(base::walk_range(&self.map, view, low, high))
     }
 
