@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::program::{EntryOp, Event, Key};
 use crate::tally::{Counted, Tally};
 use crate::value::{Fun, Val};
 
@@ -22,6 +23,8 @@ pub(crate) trait Engine: Sized + 'static {
 
     type Space;
     type Var<T: Datum>: Clone;
+    /// A map from keys to numbers, in the order of its keys; or something that does as well on one thread.
+    type Map;
     type Snapshot;
     type Diff;
     type Tx<'tx>;
@@ -30,6 +33,7 @@ pub(crate) trait Engine: Sized + 'static {
 
     fn space() -> Self::Space;
     fn var<T: Datum>(space: &Self::Space, value: T) -> Self::Var<T>;
+    fn map(space: &Self::Space) -> Self::Map;
     fn load<T: Datum>(var: &Self::Var<T>) -> T;
     fn store<T: Datum>(var: &Self::Var<T>, value: T);
     fn update<T: Datum>(var: &Self::Var<T>, f: impl FnMut(&T) -> T);
@@ -49,6 +53,15 @@ pub(crate) trait Engine: Sized + 'static {
     fn merge<T: Datum>(tx: &Self::Tx<'_>, var: &Self::Var<T>, f: impl Fn(&T) -> T + Send + Sync + 'static);
     fn replace<T: Datum, R>(tx: &Self::Tx<'_>, var: &Self::Var<T>, value: T, show: impl FnOnce(&T) -> R) -> R;
     fn write_if_changed<T: Datum>(tx: &Self::Tx<'_>, var: &Self::Var<T>, value: T) -> bool;
+
+    fn lock<T: Datum>(tx: &Self::Tx<'_>, var: &Self::Var<T>, exclusive: bool) -> Result<(), Self::Stop>;
+    fn try_lock<T: Datum>(tx: &Self::Tx<'_>, var: &Self::Var<T>, exclusive: bool) -> Result<bool, Self::Stop>;
+
+    fn entry(tx: &Self::Tx<'_>, map: &Self::Map, key: Key, op: EntryOp) -> Result<Event, Self::Stop>;
+    fn range(tx: &Self::Tx<'_>, map: &Self::Map, low: Key, high: Key) -> Vec<(u8, i64)>;
+    fn lock_range(tx: &Self::Tx<'_>, map: &Self::Map, low: Key, high: Key, exclusive: bool) -> Result<(), Self::Stop>;
+    fn clear(tx: &Self::Tx<'_>, map: &Self::Map);
+    fn entry_in(snapshot: &Self::Snapshot, map: &Self::Map, key: Key) -> Option<i64>;
 
     fn retry<R>(tx: &Self::Tx<'_>) -> Result<R, Self::Stop>;
     fn abort<R>(tx: &Self::Tx<'_>, code: i64) -> Result<R, Self::Abort>;

@@ -4,7 +4,7 @@
 use crate::compare::compare;
 use crate::generate::generate;
 use crate::oracle;
-use crate::program::{End, Event, Kept, Lasting, Name, Program, Step, Stmt};
+use crate::program::{End, EntryOp, Event, Kept, Key, Lasting, Name, Program, Step, Stmt};
 use crate::value::{Fun, Val};
 
 const X: Name = Name(0);
@@ -116,6 +116,55 @@ fn snapshots_show_what_was_committed_when_they_were_taken() {
 }
 
 #[test]
+fn locks_change_nothing_and_entries_are_undone_like_variables() {
+    // §5.2, §5.5, §6.1: the left side's entry and locks go; merges of one key are applied in order, and a clear ends them.
+    let entry = |key, op| Stmt::Entry(Key(key), op);
+    let left = vec![
+        Stmt::Lock(X, true),
+        Stmt::LockRange(Key(0), Key(3), true),
+        entry(1, EntryOp::Insert(7)),
+        entry(2, EntryOp::UpsertWith(5)),
+        Stmt::Range(Key(0), Key(3)),
+        Stmt::Retry,
+    ];
+    let right = vec![
+        Stmt::TryLock(X, false),
+        entry(2, EntryOp::UpsertWith(3)),
+        entry(1, EntryOp::InsertNew(4)),
+        entry(3, EntryOp::Remove),
+        Stmt::Range(Key(1), Key(2)),
+    ];
+    let saw = |key, n| Event::Entry(Key(key), None, n);
+    shows(
+        vec![
+            entry(0, EntryOp::Upsert(9)),
+            Stmt::Clear,
+            entry(2, EntryOp::UpsertWith(1)),
+            Stmt::OrElse(left, right),
+            entry(2, EntryOp::Get),
+        ],
+        vec![
+            Event::Answered(Key(0), true),
+            Event::Answered(Key(2), true),
+            saw(1, None),
+            Event::Answered(Key(2), true),
+            Event::Range(vec![(1, 7), (2, 6)]),
+            Event::Locked(true),
+            Event::Answered(Key(2), true),
+            Event::Answered(Key(1), true),
+            saw(3, None),
+            Event::Range(vec![(1, 4), (2, 4)]),
+            saw(2, Some(4)),
+            Event::Ended(End::Committed),
+            self::saw(X, 0),
+            self::saw(Y, 0),
+            saw(1, Some(4)),
+            saw(2, Some(4)),
+        ],
+    );
+}
+
+#[test]
 fn the_programs_reach_every_end() {
     // A generator that never gets anywhere would agree with everything.
     let traces = (1..=1_000).map(|seed| oracle::run(&generate(seed)).trace);
@@ -134,6 +183,11 @@ fn the_programs_reach_every_end() {
         ("snapshot read", count(&|event| matches!(event, Event::Snapshot(..)))),
         ("differs", count(&|event| matches!(event, Event::Differs(.., true)))),
         ("does not differ", count(&|event| matches!(event, Event::Differs(.., false)))),
+        ("locked", count(&|event| matches!(event, Event::Locked(true)))),
+        ("entry seen", count(&|event| matches!(event, Event::Entry(_, None, Some(_))))),
+        ("entry answered no", count(&|event| matches!(event, Event::Answered(_, false)))),
+        ("entry in a snapshot", count(&|event| matches!(event, Event::Entry(_, Some(_), Some(_))))),
+        ("range of several", count(&|event| matches!(event, Event::Range(entries) if entries.len() > 1))),
     ];
     println!("{reached:?}");
     for (what, times) in reached {

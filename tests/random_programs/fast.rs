@@ -3,9 +3,10 @@
 use std::thread;
 
 use tvar::hooks::{self, HookGuard, Point};
-use tvar::{Abort, Diff, Snapshot, Space, Stop, TVar, TryError, Tx, TxOptions};
+use tvar::{Abort, Diff, LockMode, Snapshot, Space, Stop, TMap, TOrdMap, TVar, TryError, Tx, TxOptions};
 
 use crate::engine::{Datum, Engine};
+use crate::program::{EntryOp, Event, Key};
 
 /// The engine, with commits that go one of these ways.
 pub(crate) struct Fast<const WAY: u8>;
@@ -16,6 +17,10 @@ pub(crate) const PLAIN: u8 = 0;
 pub(crate) const ANNOUNCED: u8 = 1;
 /// Every commit is announced, and decided by a commit of another thread.
 pub(crate) const HELPED: u8 = 2;
+
+fn mode(exclusive: bool) -> LockMode {
+    if exclusive { LockMode::Exclusive } else { LockMode::Shared }
+}
 
 impl<const WAY: u8> Fast<WAY> {
     /// Not for `PLAIN`, which takes the plain functions.
@@ -48,6 +53,8 @@ impl<const WAY: u8> Engine for Fast<WAY> {
 
     type Space = Space;
     type Var<T: Datum> = TVar<T>;
+    /// Both kinds: what the one does the other has to do as well.
+    type Map = (TOrdMap<u8, i64>, TMap<u8, i64>);
     type Snapshot = Snapshot;
     type Diff = Diff;
     type Tx<'tx> = Tx<'tx>;
@@ -60,6 +67,10 @@ impl<const WAY: u8> Engine for Fast<WAY> {
 
     fn var<T: Datum>(space: &Space, value: T) -> TVar<T> {
         TVar::new_in(space, value)
+    }
+
+    fn map(space: &Space) -> Self::Map {
+        (TOrdMap::new_in(space), TMap::new_in(space))
     }
 
     fn load<T: Datum>(var: &TVar<T>) -> T {
@@ -144,6 +155,70 @@ impl<const WAY: u8> Engine for Fast<WAY> {
 
     fn write_if_changed<T: Datum>(tx: &Tx<'_>, var: &TVar<T>, value: T) -> bool {
         tx.write_if_changed(var, value)
+    }
+
+    fn lock<T: Datum>(tx: &Tx<'_>, var: &TVar<T>, exclusive: bool) -> Result<(), Stop> {
+        tx.lock(var, mode(exclusive))
+    }
+
+    fn try_lock<T: Datum>(tx: &Tx<'_>, var: &TVar<T>, exclusive: bool) -> Result<bool, Stop> {
+        tx.try_lock(var, mode(exclusive))
+    }
+
+    fn entry(tx: &Tx<'_>, (ordered, hash): &Self::Map, key: Key, op: EntryOp) -> Result<Event, Stop> {
+        macro_rules! entry {
+            ($map:ident) => {
+                match op {
+                    EntryOp::Get => Event::Entry(key, None, $map.get(tx, &key.0).copied()),
+                    EntryOp::Insert(n) => Event::Entry(key, None, $map.insert(tx, key.0, n).copied()),
+                    EntryOp::InsertNew(n) => Event::Answered(key, $map.insert_new(tx, key.0, n)),
+                    EntryOp::Upsert(n) => {
+                        $map.upsert(tx, key.0, n);
+                        Event::Answered(key, true)
+                    }
+                    EntryOp::UpsertWith(n) => {
+                        $map.upsert_with(tx, key.0, n, move |old| old + n);
+                        Event::Answered(key, true)
+                    }
+                    EntryOp::Modify(n) => Event::Answered(key, $map.modify(tx, &key.0, |old| old + n)),
+                    EntryOp::Remove => Event::Entry(key, None, $map.remove(tx, &key.0).copied()),
+                    EntryOp::TryLock(exclusive) => {
+                        Event::Answered(key, $map.try_lock_key(tx, &key.0, mode(exclusive))?)
+                    }
+                }
+            };
+        }
+        let (one, other) = (entry!(ordered), entry!(hash));
+        assert_eq!(one, other, "the two kinds of map differ");
+        Ok(one)
+    }
+
+    fn range(tx: &Tx<'_>, (ordered, hash): &Self::Map, low: Key, high: Key) -> Vec<(u8, i64)> {
+        let range: Vec<_> = ordered.range(tx, low.0..=high.0).map(|(key, n)| (*key, *n)).collect();
+        let backwards: Vec<_> = ordered.range(tx, low.0..=high.0).rev().map(|(key, n)| (*key, *n)).collect();
+        assert!(backwards.iter().rev().eq(&range), "{backwards:?} is not {range:?} backwards");
+        let mut all: Vec<_> = hash.iter(tx).map(|(key, n)| (*key, *n)).collect();
+        assert_eq!(all.len(), hash.len(tx));
+        all.retain(|(key, _)| (low.0..=high.0).contains(key));
+        all.sort_unstable();
+        assert_eq!(range, all, "the two kinds of map differ");
+        range
+    }
+
+    fn lock_range(tx: &Tx<'_>, (ordered, hash): &Self::Map, low: Key, high: Key, exclusive: bool) -> Result<(), Stop> {
+        ordered.lock_range(tx, low.0..=high.0, mode(exclusive))?;
+        (low.0..=high.0).try_for_each(|key| hash.lock_key(tx, &key, mode(exclusive)))
+    }
+
+    fn clear(tx: &Tx<'_>, (ordered, hash): &Self::Map) {
+        ordered.clear(tx);
+        hash.clear(tx);
+    }
+
+    fn entry_in(snapshot: &Snapshot, (ordered, hash): &Self::Map, key: Key) -> Option<i64> {
+        let entry = ordered.get(snapshot, &key.0).copied();
+        assert_eq!(entry, hash.get(snapshot, &key.0).copied(), "the two kinds of map differ");
+        entry
     }
 
     fn retry<R>(tx: &Tx<'_>) -> Result<R, Stop> {

@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
-use crate::program::{Block, Kept, Lasting, Name, Program, Step, Stmt};
+use crate::program::{Block, EntryOp, Kept, Key, Lasting, Name, Program, Step, Stmt};
 use crate::value::{Fun, Kind, Val};
 
 /// How deep blocks nest.
@@ -19,6 +19,11 @@ pub(crate) fn generate(seed: u64) -> Program {
     let (vars, length) = (rng.random_range(vars), rng.random_range(length));
     let mut generator = Generator { rng, crowd, budget, vars: Vec::new(), names: 0, kept: Vec::new(), snapshots: 0 };
     let mut steps: Vec<_> = (0..vars).map(|_| Step::Lasting(generator.new_var())).collect();
+    if generator.chance(50) {
+        // Most operations on entries are about some that are there.
+        let fill = |key: Key| Stmt::Entry(key, EntryOp::Upsert(key.0.into()));
+        steps.push(Step::Atomically(Key::all().skip(1).map(fill).collect()));
+    }
     for _ in 0..length {
         steps.push(generator.step());
     }
@@ -85,6 +90,9 @@ impl Generator {
     fn stmt(&mut self, depth: u32) -> Stmt {
         let (name, kind) = self.var();
         let compound = if depth < DEPTH { 30 } else { 0 };
+        if self.chance(30) {
+            return self.lock_or_entry(name);
+        }
         match self.rng.random_range(0..100 + compound) {
             0..8 => Stmt::Lasting(self.lasting()),
             8..24 => Stmt::Read(name),
@@ -102,6 +110,31 @@ impl Generator {
             121..126 => Stmt::Hold(name, self.block(depth + 1)),
             _ => Stmt::If(name, self.block(depth + 1), self.block(depth + 1)),
         }
+    }
+
+    fn lock_or_entry(&mut self, name: Name) -> Stmt {
+        let (one, other, n) = (self.key(), self.key(), self.rng.random_range(0..4));
+        let exclusive = self.chance(50);
+        let op = match self.rng.random_range(0..100) {
+            0..15 => return Stmt::Lock(name, exclusive),
+            15..25 => return Stmt::TryLock(name, exclusive),
+            25..32 => return Stmt::LockRange(one.min(other), one.max(other), exclusive),
+            32..46 => return Stmt::Range(one.min(other), one.max(other)),
+            46..48 => return Stmt::Clear,
+            48..52 => EntryOp::Get,
+            52..60 => EntryOp::Insert(n),
+            60..66 => EntryOp::InsertNew(n),
+            66..74 => EntryOp::Upsert(n),
+            74..82 => EntryOp::UpsertWith(n),
+            82..88 => EntryOp::Modify(n),
+            88..95 => EntryOp::Remove,
+            _ => EntryOp::TryLock(exclusive),
+        };
+        Stmt::Entry(one, op)
+    }
+
+    fn key(&mut self) -> Key {
+        Key(self.rng.random_range(0..Key::COUNT))
     }
 
     /// Aborts are rare, since they end so much; where they end little, some more.

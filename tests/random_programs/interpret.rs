@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::engine::{Datum, Engine, typed};
-use crate::program::{End, Event, Kept, Lasting, Name, Program, Step, Stmt, may_abort, may_retry};
+use crate::program::{End, Event, Kept, Key, Lasting, Name, Program, Step, Stmt, may_abort, may_retry};
 use crate::tally::{Counted, Tally};
 use crate::value::Val;
 
@@ -17,8 +17,10 @@ use crate::value::Val;
 pub(crate) fn run<E: Engine>(program: &Program, reachable: usize) -> Result<Vec<Event>, String> {
     let tally = Arc::new(Tally::default());
     let trace = {
+        let space = E::space();
         let world = World::<E> {
-            space: E::space(),
+            map: E::map(&space),
+            space,
             vars: RefCell::default(),
             kept: RefCell::default(),
             trace: RefCell::default(),
@@ -46,6 +48,7 @@ pub(crate) fn run<E: Engine>(program: &Program, reachable: usize) -> Result<Vec<
 struct World<E: Engine> {
     // In the order in which they go at the end: handles, snapshots, the space.
     vars: RefCell<BTreeMap<Name, AnyVar<E>>>,
+    map: E::Map,
     kept: RefCell<BTreeMap<Kept, E::Snapshot>>,
     space: E::Space,
     trace: RefCell<Vec<Event>>,
@@ -192,6 +195,23 @@ impl<E: Engine> World<E> {
                     self.event(Event::Changed(*name, changed));
                 });
             }
+            Stmt::Lock(name, exclusive) => {
+                if let Some(locked) = self.with_var(*name, |var| with!(var, |var| E::lock(tx, var, *exclusive))) {
+                    locked?;
+                }
+            }
+            Stmt::TryLock(name, exclusive) => {
+                if let Some(locked) = self.with_var(*name, |var| with!(var, |var| E::try_lock(tx, var, *exclusive))) {
+                    self.event(Event::Locked(locked?));
+                }
+            }
+            Stmt::Entry(key, op) => {
+                let event = E::entry(tx, &self.map, *key, *op)?;
+                self.event(event);
+            }
+            Stmt::Range(low, high) => self.event(Event::Range(E::range(tx, &self.map, *low, *high))),
+            Stmt::LockRange(low, high, exclusive) => E::lock_range(tx, &self.map, *low, *high, *exclusive)?,
+            Stmt::Clear => E::clear(tx, &self.map),
             Stmt::Check(name) => {
                 let value = self.with_var(*name, |var| self.read(tx, *name, var));
                 if value.is_some_and(|value| !value.holds()) {
@@ -280,6 +300,16 @@ impl<E: Engine> World<E> {
                 self.look(*kept, *name, var);
             }
         }
+        let newest = E::snapshot(&self.space);
+        for key in Key::all() {
+            let entry = |kept, snapshot| {
+                let found = E::entry_in(snapshot, &self.map, key);
+                found.is_some().then(|| self.event(Event::Entry(key, kept, found)))
+            };
+            entry(None, &newest);
+            self.kept.borrow().iter().for_each(|(kept, snapshot)| _ = entry(Some(*kept), snapshot));
+        }
+        drop(newest);
         let kept: Vec<_> = self.kept.borrow().keys().copied().collect();
         for pair in kept.windows(2) {
             self.diff(pair[0], pair[1]);

@@ -19,12 +19,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::program::{End, Event, Kept, Lasting, Name, Program, Step, Stmt};
+use crate::program::{End, Event, Kept, Key, Lasting, Name, Program, Step, Stmt};
 use crate::value::Val;
 
 /// Runs the program and tells what it lets be seen.
 pub(crate) fn run(program: &Program) -> Outcome {
-    let mut memory = Heap::new();
+    let mut memory = Heap::default();
     let mut world = World::default();
     for step in &program.0 {
         match step {
@@ -58,8 +58,14 @@ struct Cell {
     stamp: u64,
 }
 
-/// The variables that were written; every other one holds its initial value (§1.2).
-type Heap = BTreeMap<Name, Cell>;
+/// Θ, and M.
+#[derive(Clone, Default)]
+struct Heap {
+    /// The variables that were written; every other one holds its initial value (§1.2).
+    cells: BTreeMap<Name, Cell>,
+    /// The entries of the map.
+    entries: BTreeMap<Key, i64>,
+}
 
 /// Δ.
 #[derive(Default)]
@@ -153,6 +159,30 @@ impl<'p> Machine<'p, '_> {
                     self.world.trace.push(Event::Changed(*name, changed));
                 }
             }
+            // ⟨ lock x m; C ; Θ ; Δ ; K ⟩ → ⟨ C ; Θ ; Δ ; K ⟩, keys alike: nobody else holds anything (§5.2)         (LOCK)
+            Stmt::Lock(..) | Stmt::LockRange(..) => {}
+            // ⟨ try_lock x m; C ; Θ ; Δ ; K ⟩ → ⟨ C ; Θ ; Δ + locked ; K ⟩                                 (TRY-LOCK)
+            Stmt::TryLock(name, _) => {
+                if self.world.alive.contains(name) {
+                    self.world.trace.push(Event::Locked(true));
+                }
+            }
+            // ⟨ o k; C ; Θ ; Δ ; K ⟩ → ⟨ C ; Θ[k ↦ o(Θ(k))] ; Δ + what o shows of Θ(k) ; K ⟩                (ENTRY)
+            Stmt::Entry(key, op) => {
+                let (new, event) = op.applied(*key, self.heap.entries.get(key).copied());
+                match new {
+                    Some(n) => self.heap.entries.insert(*key, n),
+                    None => self.heap.entries.remove(key),
+                };
+                self.world.trace.push(event);
+            }
+            // ⟨ range k l; C ; Θ ; Δ ; K ⟩ → ⟨ C ; Θ ; Δ + Θ from k to l ; K ⟩                                (RANGE)
+            Stmt::Range(low, high) => {
+                let entries = self.heap.entries.range(low..=high).map(|(key, n)| (key.0, *n)).collect();
+                self.world.trace.push(Event::Range(entries));
+            }
+            // ⟨ clear; C ; Θ ; Δ ; K ⟩ → ⟨ C ; Θ without entries ; Δ ; K ⟩                                    (CLEAR)
+            Stmt::Clear => self.heap.entries.clear(),
             // ⟨ check x; C ; Θ ; Δ ; K ⟩ → ⟨ C ; Θ ; Δ + saw x Θ(x) ; K ⟩          if Θ(x) holds              (CHECK)
             //                            → ⟨ retry ; Θ ; Δ + saw x Θ(x) ; K ⟩      otherwise
             Stmt::Check(name) => {
@@ -262,7 +292,7 @@ impl<'p> Machine<'p, '_> {
     fn write(&mut self, name: Name, new: impl FnOnce(&Val) -> Val) {
         if let Some(old) = self.lookup(name) {
             let cell = self.world.stamped(new(&old));
-            self.heap.insert(name, cell);
+            self.heap.cells.insert(name, cell);
         }
     }
 }
@@ -275,16 +305,17 @@ impl World {
 
     /// M ◁ Θ.
     fn publish(&self, heap: Heap, memory: &mut Heap) {
-        for (name, cell) in heap {
+        memory.entries = heap.entries;
+        for (name, cell) in heap.cells {
             if !self.cell(name, memory).value.same_bits(&cell.value) {
-                memory.insert(name, cell);
+                memory.cells.insert(name, cell);
             }
         }
     }
 
     /// What a variable holds in a version of the heap.
     fn cell<'a>(&'a self, name: Name, heap: &'a Heap) -> &'a Cell {
-        heap.get(&name).unwrap_or_else(|| &self.initial[&name])
+        heap.cells.get(&name).unwrap_or_else(|| &self.initial[&name])
     }
 
     fn perform(&mut self, lasting: &Lasting, committed: &Heap) {
@@ -342,6 +373,12 @@ impl World {
                 self.look(*kept, name);
             }
         }
+        for key in Key::all() {
+            let entry = |kept, heap: &Heap| Some(Event::Entry(key, kept, Some(*heap.entries.get(&key)?)));
+            let all = self.kept.iter().filter_map(|(kept, heap)| entry(Some(*kept), heap));
+            let all: Vec<_> = entry(None, committed).into_iter().chain(all).collect();
+            self.trace.extend(all);
+        }
         for pair in kept.windows(2) {
             self.diff(pair[0], pair[1]);
         }
@@ -351,7 +388,7 @@ impl World {
         let versions = || self.kept.values().chain([committed]);
         let readable = (self.alive.iter()).flat_map(|name| versions().map(|heap| self.cell(*name, heap)));
         // The newest version does not reach what belonged to dropped variables; the kept ones may.
-        let kept = self.kept.values().flat_map(BTreeMap::values);
+        let kept = self.kept.values().flat_map(|heap| heap.cells.values());
         let boxed = |cell: &&Cell| matches!(cell.value, Val::Text(_) | Val::List(_));
         let boxes: BTreeSet<_> = readable.chain(kept).filter(boxed).map(|cell| cell.stamp).collect();
         boxes.len()

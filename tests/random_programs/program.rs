@@ -15,6 +15,18 @@ pub(crate) struct Name(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Kept(pub(crate) u32);
 
+/// A key of the program's one map, which has entries of numbers. It begins empty, and is there from begin to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key(pub(crate) u8);
+
+impl Key {
+    pub(crate) const COUNT: u8 = 4;
+
+    pub(crate) fn all() -> impl Iterator<Item = Key> {
+        (0..Key::COUNT).map(Key)
+    }
+}
+
 pub(crate) type Block = Vec<Stmt>;
 
 #[derive(Clone, Debug)]
@@ -54,6 +66,16 @@ pub(crate) enum Stmt {
     Merge(Name, Fun),
     Replace(Name, Val),
     WriteIfChanged(Name, Val),
+    /// Locks a variable (§5.2); with one thread, at once, and to no effect. `bool`: exclusively.
+    Lock(Name, bool),
+    TryLock(Name, bool),
+    Entry(Key, EntryOp),
+    /// Reads the entries from the first key to the second (§6.2).
+    Range(Key, Key),
+    /// Locks the keys from the first to the second (§5.5).
+    LockRange(Key, Key, bool),
+    /// Takes all entries out.
+    Clear,
     /// Reads, and retries unless the value [holds](Val::holds).
     Check(Name),
     If(Name, Block, Block),
@@ -62,6 +84,38 @@ pub(crate) enum Stmt {
     Panic,
     OrElse(Block, Block),
     Nested(Block),
+}
+
+/// What is done with one entry of the map (§6.1).
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum EntryOp {
+    Get,
+    Insert(i64),
+    InsertNew(i64),
+    Upsert(i64),
+    /// Adds to what is there.
+    UpsertWith(i64),
+    /// Adds to what is there, if anything is.
+    Modify(i64),
+    Remove,
+    TryLock(bool),
+}
+
+impl EntryOp {
+    /// What it makes of an entry, and what it lets be seen.
+    pub(crate) fn applied(self, key: Key, old: Option<i64>) -> (Option<i64>, Event) {
+        let (seen, answered) = (Event::Entry(key, None, old), |yes| Event::Answered(key, yes));
+        match self {
+            EntryOp::Get => (old, seen),
+            EntryOp::Insert(n) => (Some(n), seen),
+            EntryOp::InsertNew(n) => (old.or(Some(n)), answered(old.is_none())),
+            EntryOp::Upsert(n) => (Some(n), answered(true)),
+            EntryOp::UpsertWith(n) => (Some(old.map_or(n, |old| old + n)), answered(true)),
+            EntryOp::Modify(n) => (old.map(|old| old + n), answered(old.is_some())),
+            EntryOp::Remove => (None, seen),
+            EntryOp::TryLock(_) => (old, answered(true)),
+        }
+    }
 }
 
 /// Whether an abort can leave the block. (One inside of `nested` does not.)
@@ -90,6 +144,13 @@ pub(crate) fn may_retry(block: &[Stmt]) -> bool {
 pub(crate) enum Event {
     /// A read, a load, the old value of a replace, or one of the final heap.
     Saw(Name, Val),
+    /// The entry of a key, or what was there before; or what an operation answered. The second: of which version.
+    Entry(Key, Option<Kept>, Option<i64>),
+    Answered(Key, bool),
+    /// The entries of a range.
+    Range(Vec<(u8, i64)>),
+    /// What `try_lock` answered.
+    Locked(bool),
     /// What `write_if_changed` answered.
     Changed(Name, bool),
     /// What a kept snapshot holds.
@@ -123,6 +184,12 @@ impl Display for Kept {
     }
 }
 
+impl Display for Key {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "k{}", self.0)
+    }
+}
+
 impl Display for Program {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for step in &self.0 {
@@ -151,6 +218,10 @@ impl Display for Lasting {
     }
 }
 
+fn mode(exclusive: bool) -> &'static str {
+    if exclusive { "exclusive" } else { "shared" }
+}
+
 fn print_stmt(f: &mut Formatter<'_>, depth: usize, stmt: &Stmt) -> fmt::Result {
     let indent = "    ".repeat(depth);
     match stmt {
@@ -163,6 +234,14 @@ fn print_stmt(f: &mut Formatter<'_>, depth: usize, stmt: &Stmt) -> fmt::Result {
         Stmt::WriteIfChanged(name, value) => {
             writeln!(f, "{indent}write_if_changed {name} = {value:?}")
         }
+        Stmt::Lock(name, exclusive) => writeln!(f, "{indent}lock {name} {}", mode(*exclusive)),
+        Stmt::TryLock(name, exclusive) => writeln!(f, "{indent}try_lock {name} {}", mode(*exclusive)),
+        Stmt::Entry(key, op) => writeln!(f, "{indent}{op:?} {key}"),
+        Stmt::Range(low, high) => writeln!(f, "{indent}range {low} to {high}"),
+        Stmt::LockRange(low, high, exclusive) => {
+            writeln!(f, "{indent}lock {low} to {high} {}", mode(*exclusive))
+        }
+        Stmt::Clear => writeln!(f, "{indent}clear"),
         Stmt::Check(name) => writeln!(f, "{indent}check {name}"),
         Stmt::Retry => writeln!(f, "{indent}retry"),
         Stmt::Abort(code) => writeln!(f, "{indent}abort {code}"),

@@ -3,6 +3,7 @@
 use tvar::reference::{RefAbort, RefDiff, RefSnapshot, RefSpace, RefStop, RefTx, RefVar};
 
 use crate::engine::{Datum, Engine};
+use crate::program::{EntryOp, Event, Key};
 
 pub(crate) struct Reference;
 
@@ -13,6 +14,8 @@ impl Engine for Reference {
 
     type Space = RefSpace;
     type Var<T: Datum> = RefVar<T>;
+    /// It has no maps: a variable per key.
+    type Map = Vec<RefVar<Option<i64>>>;
     type Snapshot = RefSnapshot;
     type Diff = RefDiff;
     type Tx<'tx> = RefTx<'tx>;
@@ -25,6 +28,10 @@ impl Engine for Reference {
 
     fn var<T: Datum>(space: &RefSpace, value: T) -> RefVar<T> {
         RefVar::new_in(space, value)
+    }
+
+    fn map(space: &RefSpace) -> Self::Map {
+        Key::all().map(|_| RefVar::new_in(space, None)).collect()
     }
 
     fn load<T: Datum>(var: &RefVar<T>) -> T {
@@ -85,6 +92,41 @@ impl Engine for Reference {
 
     fn write_if_changed<T: Datum>(tx: &RefTx<'_>, var: &RefVar<T>, value: T) -> bool {
         tx.write_if_changed(var, value)
+    }
+
+    // It has no locks: they change no value.
+    fn lock<T: Datum>(_: &RefTx<'_>, _: &RefVar<T>, _: bool) -> Result<(), RefStop> {
+        Ok(())
+    }
+
+    fn try_lock<T: Datum>(_: &RefTx<'_>, _: &RefVar<T>, _: bool) -> Result<bool, RefStop> {
+        Ok(true)
+    }
+
+    fn entry(tx: &RefTx<'_>, map: &Self::Map, key: Key, op: EntryOp) -> Result<Event, RefStop> {
+        let var = &map[usize::from(key.0)];
+        let old = *tx.read(var);
+        let (new, event) = op.applied(key, old);
+        if new != old {
+            tx.write(var, new);
+        }
+        Ok(event)
+    }
+
+    fn range(tx: &RefTx<'_>, map: &Self::Map, low: Key, high: Key) -> Vec<(u8, i64)> {
+        (low.0..=high.0).filter_map(|key| Some((key, (*tx.read(&map[usize::from(key)]))?))).collect()
+    }
+
+    fn lock_range(_: &RefTx<'_>, _: &Self::Map, _: Key, _: Key, _: bool) -> Result<(), RefStop> {
+        Ok(())
+    }
+
+    fn clear(tx: &RefTx<'_>, map: &Self::Map) {
+        map.iter().for_each(|var| tx.write(var, None));
+    }
+
+    fn entry_in(snapshot: &RefSnapshot, map: &Self::Map, key: Key) -> Option<i64> {
+        *snapshot.read(&map[usize::from(key.0)])
     }
 
     fn retry<R>(tx: &RefTx<'_>) -> Result<R, RefStop> {
