@@ -27,6 +27,16 @@ impl Probe {
     pub(crate) fn touch(&self) {}
 }
 
+impl Probe {
+    /// Of something that can be read as soon as it is made.
+    #[inline(always)]
+    pub(crate) fn alive() -> Self {
+        let probe = Probe::new();
+        probe.write(true);
+        probe
+    }
+}
+
 impl Default for Probe {
     #[inline(always)]
     fn default() -> Self {

@@ -95,7 +95,7 @@ pub(super) unsafe fn build<K: Clone + Send + Sync + 'static, V: Send + Sync + 's
     if cleared && base.len() > 0 {
         shape = version;
         // SAFETY: pinned; nothing is freed, but retired.
-        unsafe { retire_below(base.root, base.height, base.rows, version, &mut editor.changes.retired) };
+        unsafe { retire_below(base.root(), base.height, base.rows, version, &mut editor.changes.retired) };
     }
     for job in jobs.drain(..).rev() {
         // SAFETY: pinned; ranks of rows not dealt with yet are those of the base.

@@ -5,6 +5,7 @@ use super::node::{Branch, FAN, JOINED, Leaf, Node, NodePool, SMALL, Words};
 use super::part::Job;
 use super::tree::{Rows, Tree};
 use crate::sync::plain::AtomicBool;
+use crate::sync::probe::Probe;
 use std::ptr;
 
 /// Nodes that a build has made, and what it has replaced.
@@ -89,7 +90,7 @@ impl<'e> Editor<'e> {
     /// Begins with what a version has.
     pub(super) fn new(base: &Tree, version: u64, pool: &'e mut NodePool, changes: &'e mut Changes) -> Self {
         Editor {
-            root: base.root,
+            root: base.root(),
             height: base.height,
             len: base.len,
             rows: base.rows,
@@ -109,6 +110,7 @@ impl<'e> Editor<'e> {
             shape,
             rows: self.rows,
             dead: AtomicBool::new(true),
+            probe: Probe::alive(),
         }
     }
 
@@ -174,6 +176,7 @@ impl<'e> Editor<'e> {
                 self.root = (*branch).child[0];
                 self.retire_branch(branch);
                 self.height -= 1;
+                (*self.root).probe.read();
             }
         }
     }
@@ -274,7 +277,10 @@ impl<'e> Editor<'e> {
     unsafe fn join(&mut self, b: &mut Branch, at: usize, height: u32) {
         // SAFETY: the caller's promise, throughout.
         unsafe {
-            let size = |i: usize| (*b.child[i]).len;
+            let size = |i: usize| {
+                (*b.child[i]).probe.read();
+                (*b.child[i]).len
+            };
             let fits = |i: usize| size(i) + size(i + 1) <= JOINED;
             let left = if at + 1 < b.node.len && fits(at) {
                 at

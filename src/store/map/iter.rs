@@ -218,7 +218,10 @@ impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K,
         let tree = self.tree.expect("there are rows");
         // SAFETY: the tree is borrowed from what pins it for `'a`, and so are its rows.
         unsafe {
-            let fits = |at: &LeafAt| rank.checked_sub(at.first).is_some_and(|i| i < (*at.leaf).node.len);
+            let fits = |at: &LeafAt| {
+                (*at.leaf).node.probe.read();
+                rank.checked_sub(at.first).is_some_and(|i| i < (*at.leaf).node.len)
+            };
             let at = match self.at[end] {
                 Some(at) if fits(&at) => at,
                 _ => *self.at[end].insert(tree.leaf_at(rank)),

@@ -112,6 +112,7 @@ impl Tree {
     /// # Safety
     /// As for [`Tree::rows_of`].
     pub(in crate::store) unsafe fn is_stale(&self, seen: Seen, version: u64) -> bool {
+        self.probe.read();
         match seen {
             Seen::Number(number, count) => {
                 // SAFETY: the caller's promise.

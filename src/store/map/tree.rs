@@ -5,6 +5,7 @@ use super::super::reclaim::{self, Garbage};
 use super::super::value::Word;
 use super::node::{Branch, FAN, Leaf, Node, NodePool, Words, partition};
 use crate::sync::plain::{AtomicBool, Ordering};
+use crate::sync::probe::Probe;
 use std::ops::Range;
 use std::ptr;
 
@@ -20,6 +21,7 @@ pub(crate) struct Tree {
     pub(super) rows: Rows,
     /// A newer version has taken the nodes over (M2), or this one was never published.
     pub(super) dead: AtomicBool,
+    pub(super) probe: Probe,
 }
 
 // SAFETY: nodes are immutable once published and freed under I4; maps are made for keys and values that are `Send + Sync` alone.
@@ -97,7 +99,8 @@ pub(super) struct LeafAt {
 impl Tree {
     /// A map without rows.
     fn empty(rows: Rows) -> Tree {
-        Tree { root: ptr::null_mut(), height: 0, len: 0, shape: 0, rows, dead: AtomicBool::new(false) }
+        let (dead, probe) = (AtomicBool::new(false), Probe::alive());
+        Tree { root: ptr::null_mut(), height: 0, len: 0, shape: 0, rows, dead, probe }
     }
 
     /// The same, for somebody else's nodes.
@@ -108,7 +111,15 @@ impl Tree {
     }
 
     pub(crate) fn len(&self) -> usize {
+        self.probe.read();
         self.len
+    }
+
+    /// The topmost node; null: there are no rows.
+    #[inline(always)]
+    pub(super) fn root(&self) -> *mut Node {
+        self.probe.read();
+        self.root
     }
 
     /// The nodes are another version's from now on, or not this one's yet.
@@ -165,7 +176,7 @@ impl Tree {
         search: &impl Search,
         mut passing: impl FnMut(&Branch, usize),
     ) -> Option<(*const Leaf, usize)> {
-        let mut node = self.root.cast_const();
+        let mut node = self.root().cast_const();
         if node.is_null() {
             return None;
         }
@@ -187,7 +198,7 @@ impl Tree {
     /// The tree is of a pinned version, or the caller's own.
     pub(super) unsafe fn leaf_at(&self, rank: usize) -> LeafAt {
         debug_assert!(rank < self.len);
-        let (mut node, mut rest) = (self.root.cast_const(), rank);
+        let (mut node, mut rest) = (self.root().cast_const(), rank);
         // SAFETY: as in `descend`.
         unsafe {
             for _ in 0..self.height {
@@ -220,7 +231,7 @@ impl Tree {
     /// As for [`Tree::leaf_at`].
     pub(super) unsafe fn any_newer(&self, ranks: Range<usize>, version: u64) -> bool {
         // SAFETY: the caller's promise.
-        !ranks.is_empty() && unsafe { newer_below(self.root, self.height, ranks, version) }
+        !ranks.is_empty() && unsafe { newer_below(self.root(), self.height, ranks, version) }
     }
 }
 
@@ -281,6 +292,7 @@ impl Leaf {
 
 impl Drop for Tree {
     fn drop(&mut self) {
+        self.probe.write(false);
         // ORDERING: Relaxed: `&mut`; partner: `give_up`.
         if self.dead.load(Ordering::Relaxed) || self.root.is_null() {
             return;
@@ -306,6 +318,7 @@ impl Drop for Tree {
 pub(super) unsafe fn tear_down(node: *mut Node, height: u32, pool: &mut NodePool, end: &mut impl FnMut(Words)) {
     // SAFETY: the caller's promise.
     unsafe {
+        (*node).probe.read();
         if height == 0 {
             let leaf = node.cast::<Leaf>();
             (0..(*leaf).node.len).for_each(|at| end((*leaf).words(at)));
@@ -344,6 +357,7 @@ pub(super) fn retire_row(rows: Rows, row: Word, stamp: u64, version: u64, retire
 pub(super) unsafe fn retire_below(node: *mut Node, height: u32, rows: Rows, version: u64, retired: &mut Vec<Retired>) {
     // SAFETY: the caller's promise.
     unsafe {
+        (*node).probe.read();
         let (birth, len) = ((*node).birth, (*node).len);
         if height == 0 {
             let leaf = node.cast::<Leaf>();
