@@ -91,7 +91,7 @@ impl Workspace<'_> {
     /// A variable that was written between the snapshot and the base and must not have been.
     pub(crate) fn find_conflict(&self, watch: Watch<'_>) -> Option<u32> {
         match watch {
-            Watch::Reads => self.first_stale_read().or_else(|| self.stale_map(self.base.get())),
+            Watch::Reads => self.first_stale_read().or_else(|| self.stale_map(self.base.get(), false)),
             Watch::Writes { ensured } => {
                 let mut ensured = ensured.iter().copied();
                 let stale = ensured.find(|slot| self.changed_since_snapshot(*slot));

@@ -66,7 +66,8 @@ impl Workspace<'_> {
         // SAFETY: I3: pinned just now.
         let is_stale = |slot: u32| unsafe { node::stamp(root, slot) > old };
         let pinned = Unpin(self);
-        let stale = self.reads().find(is_stale).or_else(|| self.stale_map(root));
+        // A walk goes on in the version in which it has begun: what it comes to must be the same in the new one.
+        let stale = self.reads().find(is_stale).or_else(|| self.stale_map(root, true));
         let stale = stale.or_else(|| {
             let overwritten = || self.find_written_value(is_stale).or_else(|| self.overwritten_map(root));
             writes.then(overwritten).flatten()

@@ -33,11 +33,11 @@ pub(in crate::store) trait AnyPart: Any + Send {
     /// # Safety
     /// The base is pinned, and of this part's map.
     unsafe fn build(&self, base: &Tree, version: u64, pool: &mut NodePool) -> Built;
-    /// Whether a range that was read, as of `version`, is different in `now`. Runs user code.
+    /// Whether a range that was read, as of `version`, is different in `now`; `to_come`: or what its walk can still come to. Runs user code.
     ///
     /// # Safety
     /// Pinned, and of this part's map.
-    unsafe fn ranges_are_stale(&self, now: &Tree, version: u64) -> bool;
+    unsafe fn ranges_are_stale(&self, now: &Tree, version: u64, to_come: bool) -> bool;
     /// Whether a key that is written, not merged, is different in `now` than as of `version`. Runs user code.
     ///
     /// # Safety
@@ -147,10 +147,11 @@ impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> AnyPart for Par
         unsafe { build::build(self, base, version, pool) }
     }
 
-    unsafe fn ranges_are_stale(&self, now: &Tree, version: u64) -> bool {
+    unsafe fn ranges_are_stale(&self, now: &Tree, version: u64, to_come: bool) -> bool {
         let state = self.state.borrow();
+        let (kind, compare) = (self.kind, self.compare);
         // SAFETY: the caller's promise.
-        let is_stale = |range: &RangeRead<K>| unsafe { range.is_stale::<V>(self.kind, self.compare, now, version) };
+        let is_stale = |range: &RangeRead<K>| unsafe { range.is_stale::<V>(kind, compare, now, version, to_come) };
         state.ranges.iter().any(is_stale)
             || state.points.iter().any(|(key, present)| {
                 // SAFETY: the caller's promise.

@@ -100,6 +100,14 @@ impl Workspace<'_> {
     }
 }
 
+impl<K, V> Drop for Walk<'_, K, V> {
+    fn drop(&mut self) {
+        if let Some((part, at)) = self.noted {
+            part.state.borrow().ranges[at].left.set(true);
+        }
+    }
+}
+
 impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     fn over(tree: &'a Tree, ranks: Range<usize>) -> Self {
         let rows = ranks.len();

@@ -17,6 +17,8 @@ pub(super) struct RangeRead<K> {
     pub(super) back: Cell<usize>,
     /// One of the ends has met the other, or the end of the range.
     pub(super) whole: Cell<bool>,
+    /// Nobody walks on.
+    pub(super) left: Cell<bool>,
 }
 
 /// A range that was read as a whole, and how many rows it had.
@@ -66,7 +68,21 @@ pub(super) unsafe fn ranks<K: 'static, V: 'static>(
 
 impl<K: Clone + 'static> RangeRead<K> {
     pub(super) fn new(low: Bound<K>, high: Bound<K>, then: &Tree) -> Self {
-        RangeRead { low, high, then, front: Cell::new(0), back: Cell::new(0), whole: Cell::new(false) }
+        let (front, back, whole, left) = Default::default();
+        RangeRead { low, high, then, front, back, whole, left }
+    }
+
+    /// All of it, for as long as somebody may walk on.
+    ///
+    /// # Safety
+    /// As for [`RangeRead::segments`].
+    unsafe fn to_come<V: 'static>(&self, kind: Kind, compare: Compare<K>) -> Option<Segment<K>> {
+        if self.left.get() {
+            return None;
+        }
+        // SAFETY: the caller's promise.
+        let all = unsafe { ranks::<K, V>((self.low.as_ref(), self.high.as_ref()), kind, compare, &*self.then) };
+        Some(Segment { low: self.low.clone(), high: self.high.clone(), rows: all.len() })
     }
 
     /// What of it was looked at, with the rows that it had then.
@@ -95,7 +111,7 @@ impl<K: Clone + 'static> RangeRead<K> {
         }
     }
 
-    /// Whether anything that was looked at is different in `now`.
+    /// Whether anything that was looked at is different in `now`; `to_come`: or anything that a walk that goes on can come to.
     ///
     /// # Safety
     /// As for [`ranks`], of both versions.
@@ -105,10 +121,12 @@ impl<K: Clone + 'static> RangeRead<K> {
         compare: Compare<K>,
         now: &Tree,
         version: u64,
+        to_come: bool,
     ) -> bool {
         // SAFETY: the caller's promise.
         unsafe {
-            let segments = self.segments::<V>(kind, compare);
+            let all = if to_come { self.to_come::<V>(kind, compare) } else { None };
+            let segments = all.map_or_else(|| self.segments::<V>(kind, compare), |all| vec![all]);
             segments.iter().any(|segment| segment.is_stale::<V>(kind, compare, now, version))
         }
     }

@@ -52,8 +52,9 @@ impl Workspace<'_> {
         unsafe { self.scratch() }.maps.used
     }
 
-    /// A map in which something that was read is different in a newer root, which is pinned. Runs user code.
-    pub(in crate::store) fn stale_map(&self, root: *const Root) -> Option<u32> {
+    /// A map in which something that was read is different in a newer root, which is pinned. `to_come`: or something that a walk which has begun
+    /// can still come to. Runs user code.
+    pub(in crate::store) fn stale_map(&self, root: *const Root, to_come: bool) -> Option<u32> {
         if !self.has_maps() {
             return None;
         }
@@ -70,7 +71,8 @@ impl Workspace<'_> {
                 // SAFETY: as above.
                 part.has_ranges()
                     && unsafe {
-                        newer(root, part.slot(), version).is_some_and(|tree| part.ranges_are_stale(tree, version))
+                        newer(root, part.slot(), version)
+                            .is_some_and(|tree| part.ranges_are_stale(tree, version, to_come))
                     }
             })
         })
@@ -136,7 +138,7 @@ impl Workspace<'_> {
         // SAFETY: I9: the owner; nothing else uses the second word before the commit.
         let newest = unsafe { self.seat.member.pin_base(self.seat.store.newest()) };
         let _pinned = Unpin(self);
-        self.stale_map(newest)
+        self.stale_map(newest, false)
     }
 
     /// What a sleeper must look at; to be asked before the attempt ends. Runs user code.
