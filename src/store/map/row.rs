@@ -195,7 +195,8 @@ impl<C> Sought<C> {
                 }
                 // Another key of the same hash.
                 at -= 1;
-                last = at.checked_sub(1).map(|before| tree.row_at(before));
+                // Which has company: the one after it.
+                last = at.checked_sub(1).map(|before| Found { alone: false, ..tree.row_at(before) });
             }
             Spot { rank: floor.rank, found: None }
         }
