@@ -178,8 +178,7 @@ impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> AnyPart for Par
 
     unsafe fn settle(&self) -> Box<dyn Settled> {
         let state = self.state.borrow();
-        // SAFETY: the caller's promise.
-        let segments = state.ranges.iter().flat_map(|range| unsafe { range.segments::<V>(self.kind, self.compare) });
+        let segments = state.ranges.iter().flat_map(RangeRead::segments);
         let points = state.points.iter().map(|(key, present)| Segment::point(key.clone(), *present));
         Box::new(Segments::<K, V>::new(self.kind, self.compare, segments.chain(points).collect()))
     }

@@ -4,7 +4,7 @@ use super::super::workspace::Workspace;
 use super::any::AnyPart;
 use super::ops::MapVar;
 use super::part::{Job, Part};
-use super::ranges::{RangeRead, ranks};
+use super::ranges::{End, RangeRead, ranks};
 use super::row::{RowRef, view};
 use super::tree::{LeafAt, Rows, Tree};
 use std::cmp::Ordering;
@@ -94,7 +94,7 @@ impl Workspace<'_> {
         let mut walk =
             if part.any_ops() { Walk::overlaid(Some(tree), ranks, part, contains) } else { Walk::over(tree, ranks) };
         let ranges = &mut part.state.borrow_mut().ranges;
-        ranges.push(RangeRead::new(low, high, tree));
+        ranges.push(RangeRead::new(low, high, walk.all.len()));
         walk.noted = Some((part, ranges.len() - 1));
         walk
     }
@@ -168,11 +168,9 @@ impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K,
                     if !new {
                         self.left.start += 1;
                     }
-                    // Who sees a row of its own knows what is between the rows around it.
-                    self.note(usize::from(new), 0);
-                    if row.is_some() {
+                    if let Some(row) = row {
                         self.rows -= 1;
-                        return row;
+                        return Some(self.give(End::Front, row));
                     }
                 }
                 _ if self.left.is_empty() => {
@@ -182,9 +180,9 @@ impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K,
                 _ => {
                     let rank = self.left.start;
                     self.left.start += 1;
-                    self.note(0, 0);
                     self.rows -= 1;
-                    return Some(self.row(rank, 0));
+                    let row = self.row(rank, 0);
+                    return Some(self.give(End::Front, row));
                 }
             }
         }
@@ -200,10 +198,9 @@ impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K,
                     if !new {
                         self.left.end -= 1;
                     }
-                    self.note(0, usize::from(new));
-                    if row.is_some() {
+                    if let Some(row) = row {
                         self.rows -= 1;
-                        return row;
+                        return Some(self.give(End::Back, row));
                     }
                 }
                 _ if self.left.is_empty() => {
@@ -213,9 +210,9 @@ impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K,
                 _ => {
                     self.left.end -= 1;
                     let rank = self.left.end;
-                    self.note(0, 0);
                     self.rows -= 1;
-                    return Some(self.row(rank, 1));
+                    let row = self.row(rank, 1);
+                    return Some(self.give(End::Back, row));
                 }
             }
         }
@@ -238,17 +235,16 @@ impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K,
         }
     }
 
-    /// Notes how far the range has been read, and so many rows further.
-    fn note(&self, front: usize, back: usize) {
-        let Some((part, at)) = self.noted else { return };
-        let state = part.state.borrow();
-        let range = &state.ranges[at];
-        let (read_front, read_back) = (self.left.start - self.all.start, self.all.end - self.left.end);
-        range.front.set(range.front.get().max(read_front + front));
-        range.back.set(range.back.get().max(read_back + back));
-        if self.left.is_empty() && front + back > 0 {
-            range.whole.set(true);
+    /// Notes how far the range has been read: up to this row.
+    fn give(&self, end: End, row: RowRef<'a, K, V>) -> RowRef<'a, K, V> {
+        if let Some((part, at)) = self.noted {
+            let rows = match end {
+                End::Front => self.left.start - self.all.start,
+                End::Back => self.all.end - self.left.end,
+            };
+            part.state.borrow().ranges[at].note(end, row.key, rows);
         }
+        row
     }
 
     /// The ends have met: all of the range is known.

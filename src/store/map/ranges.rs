@@ -1,21 +1,22 @@
 //! Ranges of ordered maps that an attempt has read, and whether anything in them has changed (no phantoms, §6.2).
 
-use super::row::{Kind, Sought, Spot, key_of};
+use super::row::{Kind, Sought, Spot};
 use super::tree::Tree;
 use std::cell::Cell;
 use std::cmp::Ordering;
 use std::ops::{Bound, Range};
+use std::ptr::NonNull;
 
 /// A range as it was read: from both ends, so far.
 pub(super) struct RangeRead<K> {
     low: Bound<K>,
     high: Bound<K>,
-    /// The version that was read; pinned until the attempt ends.
-    then: *const Tree,
-    /// Rows of the snapshot that were looked at from the front, and from the back.
-    pub(super) front: Cell<usize>,
-    pub(super) back: Cell<usize>,
-    /// One of the ends has met the other, or the end of the range.
+    /// How many rows of the snapshot it has.
+    rows: usize,
+    /// Each end's last row that was given out, the snapshot's or the attempt's own, with how many of the snapshot's it and those before it are.
+    front: Cell<Option<(NonNull<K>, usize)>>,
+    back: Cell<Option<(NonNull<K>, usize)>>,
+    /// An end has found no more.
     pub(super) whole: Cell<bool>,
     /// Nobody walks on.
     pub(super) left: Cell<bool>,
@@ -26,6 +27,13 @@ pub(super) struct Segment<K> {
     low: Bound<K>,
     high: Bound<K>,
     rows: usize,
+}
+
+/// An end of a range.
+#[derive(Clone, Copy)]
+pub(super) enum End {
+    Front,
+    Back,
 }
 
 /// How keys compare, and in which maps.
@@ -66,55 +74,50 @@ pub(super) unsafe fn ranks<K: 'static, V: 'static>(
     from..to.max(from)
 }
 
-impl<K: Clone + 'static> RangeRead<K> {
-    pub(super) fn new(low: Bound<K>, high: Bound<K>, then: &Tree) -> Self {
+impl<K: 'static> RangeRead<K> {
+    pub(super) fn new(low: Bound<K>, high: Bound<K>, rows: usize) -> Self {
         let (front, back, whole, left) = Default::default();
-        RangeRead { low, high, then, front, back, whole, left }
+        RangeRead { low, high, rows, front, back, whole, left }
     }
 
-    /// All of it, for as long as somebody may walk on.
-    ///
-    /// # Safety
-    /// As for [`RangeRead::segments`].
-    unsafe fn to_come<V: 'static>(&self, kind: Kind, compare: Compare<K>) -> Option<Segment<K>> {
-        if self.left.get() {
-            return None;
-        }
-        // SAFETY: the caller's promise.
-        let all = unsafe { ranks::<K, V>((self.low.as_ref(), self.high.as_ref()), kind, compare, &*self.then) };
-        Some(Segment { low: self.low.clone(), high: self.high.clone(), rows: all.len() })
+    /// Notes that an end has come to a row, which stays where it is until the attempt ends.
+    pub(super) fn note(&self, end: End, key: &K, rows: usize) {
+        let at = match end {
+            End::Front => &self.front,
+            End::Back => &self.back,
+        };
+        at.set(Some((NonNull::from(key), rows)));
     }
 
-    /// What of it was looked at, with the rows that it had then.
-    ///
-    /// # Safety
-    /// As for [`ranks`], of the version that was read.
-    pub(super) unsafe fn segments<V: 'static>(&self, kind: Kind, compare: Compare<K>) -> Vec<Segment<K>> {
-        // SAFETY: the caller's promise, throughout.
-        unsafe {
-            let then = &*self.then;
-            let all = ranks::<K, V>((self.low.as_ref(), self.high.as_ref()), kind, compare, then);
-            let (front, back) = (self.front.get(), self.back.get());
-            // Nobody has looked beyond the rows at the ends, unless they have met.
-            if self.whole.get() || front + back > all.len() {
-                return vec![Segment { low: self.low.clone(), high: self.high.clone(), rows: all.len() }];
-            }
-            let key = |rank: usize| Bound::Included(key_of::<K, V>(then.row_at(rank).key).clone());
-            let mut parts = Vec::new();
-            if front > 0 {
-                parts.push(Segment { low: self.low.clone(), high: key(all.start + front - 1), rows: front });
-            }
-            if back > 0 {
-                parts.push(Segment { low: key(all.end - back), high: self.high.clone(), rows: back });
-            }
-            parts
-        }
+    /// What of it was looked at, with the rows that it had; `to_come`: all of it, for as long as somebody may walk on.
+    fn parts(&self, to_come: bool) -> impl Iterator<Item = (Bound<&K>, Bound<&K>, usize)> {
+        let (low, high) = (self.low.as_ref(), self.high.as_ref());
+        // SAFETY: M3: rows of the snapshot, and own ones that were given out, stay until the attempt ends, and the part is asked before that.
+        let key = |at: NonNull<K>| Bound::Included(unsafe { &*at.as_ptr().cast_const() });
+        let ends = move || {
+            let front = self.front.get().map(|(at, rows)| (low, key(at), rows));
+            [front, self.back.get().map(|(at, rows)| (key(at), high, rows))]
+        };
+        let parts = if self.whole.get() || (to_come && !self.left.get()) {
+            [Some((low, high, self.rows)), None]
+        } else {
+            ends()
+        };
+        parts.into_iter().flatten()
+    }
+
+    /// The same, to be kept.
+    pub(super) fn segments(&self) -> impl Iterator<Item = Segment<K>>
+    where
+        K: Clone,
+    {
+        self.parts(false).map(|(low, high, rows)| Segment { low: low.cloned(), high: high.cloned(), rows })
     }
 
     /// Whether anything that was looked at is different in `now`; `to_come`: or anything that a walk that goes on can come to.
     ///
     /// # Safety
-    /// As for [`ranks`], of both versions.
+    /// As for [`ranks`].
     pub(super) unsafe fn is_stale<V: 'static>(
         &self,
         kind: Kind,
@@ -123,12 +126,30 @@ impl<K: Clone + 'static> RangeRead<K> {
         version: u64,
         to_come: bool,
     ) -> bool {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let all = if to_come { self.to_come::<V>(kind, compare) } else { None };
-            let segments = all.map_or_else(|| self.segments::<V>(kind, compare), |all| vec![all]);
-            segments.iter().any(|segment| segment.is_stale::<V>(kind, compare, now, version))
-        }
+        self.parts(to_come).any(|(low, high, rows)| {
+            // SAFETY: the caller's promise.
+            unsafe { is_stale::<K, V>((low, high), rows, kind, compare, now, version) }
+        })
+    }
+}
+
+/// Whether a range that had so many rows is different in `now`.
+///
+/// # Safety
+/// As for [`ranks`].
+unsafe fn is_stale<K: 'static, V: 'static>(
+    bounds: (Bound<&K>, Bound<&K>),
+    rows: usize,
+    kind: Kind,
+    compare: Compare<K>,
+    now: &Tree,
+    version: u64,
+) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let ranks = ranks::<K, V>(bounds, kind, compare, now);
+        // A row that has gone makes them fewer, unless another has come, which is newer.
+        ranks.len() != rows || now.any_newer(ranks, version)
     }
 }
 
@@ -144,11 +165,7 @@ impl<K: 'static> Segment<K> {
     /// As for [`ranks`].
     unsafe fn is_stale<V: 'static>(&self, kind: Kind, compare: Compare<K>, now: &Tree, version: u64) -> bool {
         // SAFETY: the caller's promise.
-        unsafe {
-            let ranks = ranks::<K, V>((self.low.as_ref(), self.high.as_ref()), kind, compare, now);
-            // A row that has gone makes them fewer, unless another has come, which is newer.
-            ranks.len() != self.rows || now.any_newer(ranks, version)
-        }
+        unsafe { is_stale::<K, V>((self.low.as_ref(), self.high.as_ref()), self.rows, kind, compare, now, version) }
     }
 }
 
