@@ -131,7 +131,12 @@ fn s4_5_a_function_that_panics() {
     // On a value that is not current any more.
     ring.commit(|tx| map.upsert(tx, 1, -5));
     let (space, foreign) = (ring.space.clone(), map.clone());
-    let mut f = Some(move || space.atomically(|tx| Ok(foreign.upsert(tx, 1, 5))));
+    let mut f = Some(move || {
+        space.atomically(|tx| {
+            foreign.upsert(tx, 1, 5);
+            Ok(())
+        })
+    });
     let mut runs = 0;
     let in_time = Arc::new(AtomicU64::new(0));
     let seen = in_time.clone();
@@ -165,7 +170,12 @@ fn s2_3_a_lost_root_applies_the_functions_again() {
         if point == Point::Swap && left > 0 {
             left -= 1;
             let (space, foreign) = (space.clone(), foreign.clone());
-            let step = move || space.atomically(|tx| Ok(foreign.upsert(tx, left, 0)));
+            let step = move || {
+                space.atomically(|tx| {
+                    foreign.upsert(tx, left, 0);
+                    Ok(())
+                })
+            };
             thread::spawn(step).join().expect("the foreign commit");
         }
     });

@@ -169,7 +169,7 @@ impl Attempt<'_> {
         if self.pessimistic {
             self.lock_keys_access(map, LockMode::Shared);
         }
-        self.ws.map_promote_all(map);
+        self.ws.map_promote(map, |_| true);
         self.ws.map_read_whole(map);
         let walk = self.ws.map_walk(map);
         pass(Point::Read);
@@ -188,7 +188,6 @@ impl Attempt<'_> {
         V: Send + Sync + 'static,
     {
         self.check_space(&map.var);
-        self.ws.map_promote_all(map);
         let walk = self.ws.map_walk_range(map, low, high);
         pass(Point::Read);
         walk

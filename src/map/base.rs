@@ -172,6 +172,10 @@ pub(super) fn last_of_each<K, V>(
         let of_number = distinct.iter_mut().rev().take_while(|before| before.0 == row.0);
         let mut found = None;
         for before in of_number {
+            if order(&before.1, &row.1) != Ordering::Equal {
+                // Those before it are smaller still.
+                break;
+            }
             if same(&before.1, &row.1) {
                 found = Some(before);
                 break;

@@ -252,7 +252,7 @@ impl Workspace<'_> {
             scratch.build.merged.drain(..).for_each(|(_, owned)| owned.publish());
             for (parts, _) in scratch.build.maps.drain(..) {
                 // SAFETY: I3: the base is still pinned.
-                unsafe { parts.publish(&mut own.pool.maps, limbo) };
+                unsafe { parts.publish(&mut own.pool.maps, limbo, &mut scratch.trash) };
             }
         }
         own.seen = version;

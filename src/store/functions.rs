@@ -1,7 +1,7 @@
 //! Merge functions and functions of what will be published: applied to a base before the swap, handed over after it (§4.5).
 
 use super::cell::{self, Var};
-use super::map::Tree;
+use super::map::{BuiltParts, NodePool, Tree};
 use super::merge::{self, Outbox, OwnedWord, Source};
 use super::node;
 use super::reclaim::{self, Garbage};
@@ -148,20 +148,21 @@ impl Workspace<'_> {
 
     /// Builds the next version of a map on the chosen base. Runs user code.
     fn build_map(&mut self, slot: u32, base: &Tree) -> Word {
-        let member = self.seat.member;
         // SAFETY: (all blocks of this function) I9: nothing is borrowed while user code runs; parts are boxed, and stay until the attempt ends.
-        let (part, mut pool) = unsafe {
-            let part = self.scratch().maps.part(slot);
-            (part, std::mem::take(&mut member.own().pool.maps))
-        };
+        let (part, mut pool) =
+            unsafe { (self.scratch().maps.part(slot), std::mem::take(&mut self.seat.member.own().pool.maps)) };
+        let parts = Some(BuiltParts::new(&mut pool));
+        // SAFETY: as above; the base is chosen and pinned.
+        let version = unsafe { self.base_version() } + 1;
+        let mut making = Making { parts, pool, ws: self };
+        let Making { parts: Some(parts), pool, .. } = &mut making else { unreachable!("just made") };
         // SAFETY: I3: the base is pinned; the part is of the slot's map.
-        let built = unsafe { (*part).build(base, self.base_version() + 1, &mut pool) };
-        let word = Word::encode(built.tree);
+        let tree = unsafe { (*part).build(base, version, pool, parts) };
+        let parts = making.parts.take().expect("just made");
+        drop(making);
+        let word = Word::encode(tree);
         // SAFETY: as above.
-        unsafe {
-            member.own().pool.maps = pool;
-            self.scratch().build.maps.push((built.parts, word));
-        }
+        unsafe { self.scratch() }.build.maps.push((parts, word));
         word
     }
 
@@ -201,6 +202,24 @@ impl Workspace<'_> {
         thens.iter().for_each(|then| then.f.deliver());
         // SAFETY: I9: as above. They are dropped with the write set.
         unsafe { self.scratch() }.writes.thens = thens;
+    }
+}
+
+/// A version of a map in the making; what it has made goes to the trash if code of the user's panics.
+struct Making<'a, 's> {
+    parts: Option<BuiltParts>,
+    pool: NodePool,
+    ws: &'a Workspace<'s>,
+}
+
+impl Drop for Making<'_, '_> {
+    fn drop(&mut self) {
+        // SAFETY: I9: no user code runs.
+        let (own, scratch) = unsafe { (self.ws.seat.member.own(), self.ws.scratch()) };
+        if let Some(parts) = self.parts.take() {
+            parts.forget(&mut self.pool, &mut scratch.trash);
+        }
+        own.pool.maps = std::mem::take(&mut self.pool);
     }
 }
 

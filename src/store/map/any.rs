@@ -1,10 +1,10 @@
 //! A part of an attempt as the rest of the store sees it: whatever the types of its map are.
 
 use super::super::reclaim::Garbage;
-use super::build::{self, Built};
+use super::build::{self, BuiltParts};
 use super::node::NodePool;
 use super::number::number_of;
-use super::part::{MOST, Op, Part, State, What, trash};
+use super::part::{Job, MOST, Op, Part, What, trash};
 use super::ranges::{RangeRead, Segment, Segments, Settled};
 use super::row::{are_inline, give};
 use super::tree::Tree;
@@ -22,17 +22,17 @@ pub(in crate::store) trait AnyPart: Any + Send {
     /// A number of a key that is written for which the test holds; and whether the whole map is written.
     fn find_written(&self, test: &mut dyn FnMut(u64) -> bool) -> Option<u64>;
     fn is_cleared(&self) -> bool;
-    /// The writes were published: their rows are the tree's.
-    fn give(&self);
+    /// These writes were published: their rows are the tree's.
+    fn give(&self, jobs: &[Job]);
     /// Gives the rows that it holds up.
     fn give_rows(&mut self, trash: &mut Vec<Garbage>);
     /// Makes the part as good as new, if that runs no code of the user's; whether it is.
     fn reset(&mut self) -> bool;
-    /// Builds the next version. Runs user code.
+    /// Builds the next version; see [`build::build`]. Runs user code.
     ///
     /// # Safety
     /// The base is pinned, and of this part's map.
-    unsafe fn build(&self, base: &Tree, version: u64, pool: &mut NodePool) -> Built;
+    unsafe fn build(&self, base: &Tree, version: u64, pool: &mut NodePool, parts: &mut BuiltParts) -> Tree;
     /// Whether a range that was read, as of `version`, is different in `now`; `to_come`: or what its walk can still come to. Runs user code.
     ///
     /// # Safety
@@ -74,9 +74,8 @@ impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> AnyPart for Par
             }
         }
         if changed {
+            // Comparing keys is for whoever looks for one: no code of the user's runs in here.
             state.index.forget();
-            let State { ops, index, cleared, .. } = state;
-            index.note_last(ops, *cleared, self.kind, self.compare);
         }
     }
 
@@ -99,11 +98,13 @@ impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> AnyPart for Par
         self.state.borrow().cleared.is_some()
     }
 
-    fn give(&self) {
+    fn give(&self, jobs: &[Job]) {
         let mut state = self.state.borrow_mut();
-        let from = state.cleared.map_or(0, |at| at + 1);
-        for op in state.ops[from..].iter_mut().filter(|op| !op.superseded && matches!(op.what, What::Put(_))) {
-            if let What::Put(row) = std::mem::replace(&mut op.what, What::Given) {
+        for job in jobs {
+            let what = &mut state.ops[job.op].what;
+            if matches!(what, What::Put(_))
+                && let What::Put(row) = std::mem::replace(what, What::Given)
+            {
                 // The count is the tree's; of inline types it has the words instead.
                 if are_inline::<K, V>() {
                     drop(row);
@@ -142,9 +143,9 @@ impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> AnyPart for Par
         true
     }
 
-    unsafe fn build(&self, base: &Tree, version: u64, pool: &mut NodePool) -> Built {
+    unsafe fn build(&self, base: &Tree, version: u64, pool: &mut NodePool, parts: &mut BuiltParts) -> Tree {
         // SAFETY: the caller's promise.
-        unsafe { build::build(self, base, version, pool) }
+        unsafe { build::build(self, base, version, pool, parts) }
     }
 
     unsafe fn ranges_are_stale(&self, now: &Tree, version: u64, to_come: bool) -> bool {

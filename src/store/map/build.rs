@@ -1,8 +1,9 @@
 //! The next version of a map: the writes of an attempt applied to the newest one (M2).
 
 use super::super::limbo::Limbo;
+use super::super::merge::OwnedWord;
 use super::super::reclaim::Garbage;
-use super::super::value::Word;
+use super::super::value::{Word, is_inline};
 use super::any::AnyPart;
 use super::edit::{Changes, Editor};
 use super::node::{NodePool, Words};
@@ -12,39 +13,37 @@ use super::tree::{Rows, Tree, retire_below, retire_row};
 use crate::sync::Arc;
 use std::ptr;
 
-/// A version that was built and is not published yet: its nodes are those of `parts` until it is.
-pub(in crate::store) struct Built {
-    pub(in crate::store) tree: Tree,
-    pub(in crate::store) parts: BuiltParts,
-}
-
 /// What a version that is not published owns.
 pub(in crate::store) struct BuiltParts {
     changes: Changes,
     /// Rows that this build has made.
     rows: Vec<Garbage>,
-    /// The version that it replaces.
-    base: *const Tree,
-    /// Whose writes it has.
-    part: *const dyn AnyPart,
+    /// Values that merge functions have made on the way to others. Their destructors may commit, so they wait for the end of the attempt.
+    spent: Vec<Garbage>,
+    /// The version that it replaces, and whose writes it has.
+    of: Option<(*const Tree, *const dyn AnyPart)>,
 }
 
 impl BuiltParts {
+    pub(in crate::store) fn new(pool: &mut NodePool) -> BuiltParts {
+        BuiltParts { changes: pool.changes(), rows: Vec::new(), spent: Vec::new(), of: None }
+    }
+
     /// It was published: what it replaced goes to the limbo.
     ///
     /// # Safety
     /// The base is pinned, and the attempt has not ended.
-    pub(in crate::store) unsafe fn publish(mut self, pool: &mut NodePool, limbo: &mut Limbo) {
+    pub(in crate::store) unsafe fn publish(mut self, pool: &mut NodePool, limbo: &mut Limbo, trash: &mut Vec<Garbage>) {
         if !self.rows.is_empty() {
             self.rows.drain(..).for_each(std::mem::forget);
         }
-        // SAFETY: the caller's promise.
-        let with_values = unsafe { (*self.base).rows } == Rows::Boxed;
-        limbo.append(self.changes.publish(), with_values);
+        trash.append(&mut self.spent);
+        let (base, part) = self.of.expect("published after it was built");
         // SAFETY: the caller's promise.
         unsafe {
-            (*self.part).give();
-            (*self.base).give_up();
+            limbo.append(self.changes.publish(), (*base).rows == Rows::Boxed);
+            (*part).give(&self.changes.jobs);
+            (*base).give_up();
         }
         pool.put_changes(std::mem::take(&mut self.changes));
     }
@@ -54,20 +53,22 @@ impl BuiltParts {
         // SAFETY: never published, so nobody else has seen the nodes.
         unsafe { self.changes.forget(pool) };
         trash.append(&mut self.rows);
+        trash.append(&mut self.spent);
         pool.put_changes(std::mem::take(&mut self.changes));
     }
 }
 
 impl Drop for BuiltParts {
     fn drop(&mut self) {
-        // Not empty if a panic in code of the user's has ended the build.
+        // Not empty only if the store ends with a build that a panic has left.
         // SAFETY: never published.
         unsafe { self.changes.forget(&mut NodePool::default()) };
+        self.rows.append(&mut self.spent);
         super::super::reclaim::dispose(&mut self.rows);
     }
 }
 
-/// Applies a part's writes to `base`.
+/// Applies a part's writes to `base`. The version's nodes are those of `parts` until it is published; so they are if a panic ends the build.
 ///
 /// From the last one to the first, so that the ranks of those to come stay what they were in the base; no key is compared once the
 /// places are known.
@@ -79,8 +80,9 @@ pub(super) unsafe fn build<K: Clone + Send + Sync + 'static, V: Send + Sync + 's
     base: &Tree,
     version: u64,
     pool: &mut NodePool,
-) -> Built {
-    let mut parts = BuiltParts { changes: pool.changes(), rows: Vec::new(), base, part: ptr::from_ref(part) };
+    parts: &mut BuiltParts,
+) -> Tree {
+    parts.of = Some((base, ptr::from_ref(part)));
     let cleared = part.is_cleared();
     let empty = Tree::dead(base.rows);
     let from = if cleared { &empty } else { base };
@@ -88,7 +90,7 @@ pub(super) unsafe fn build<K: Clone + Send + Sync + 'static, V: Send + Sync + 's
     part.jobs(from, &mut jobs);
     // User code first.
     for job in &mut jobs {
-        job.words = row_of(part, job, &mut parts.rows);
+        job.words = row_of(part, job, parts);
     }
     let mut shape = base.shape;
     let mut editor = Editor::new(from, version, pool, &mut parts.changes);
@@ -97,7 +99,7 @@ pub(super) unsafe fn build<K: Clone + Send + Sync + 'static, V: Send + Sync + 's
         // SAFETY: pinned; nothing is freed, but retired.
         unsafe { retire_below(base.root(), base.height, base.rows, version, &mut editor.changes.retired) };
     }
-    for job in jobs.drain(..).rev() {
+    for job in jobs.iter().rev() {
         // SAFETY: pinned; ranks of rows not dealt with yet are those of the base.
         unsafe {
             if let Some(old) = &job.old {
@@ -115,14 +117,14 @@ pub(super) unsafe fn build<K: Clone + Send + Sync + 'static, V: Send + Sync + 's
     }
     let tree = editor.tree(shape);
     parts.changes.jobs = jobs;
-    Built { tree, parts }
+    tree
 }
 
-/// The row that a write puts in, if it does. What it makes for that is noted in `rows`. Runs user code.
+/// The row that a write puts in, if it does. What it makes for that is noted in `parts`. Runs user code.
 fn row_of<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static>(
     part: &Part<K, V>,
     job: &Job,
-    rows: &mut Vec<Garbage>,
+    parts: &mut BuiltParts,
 ) -> Option<Words> {
     let (initial, functions) = match &part.state.borrow().ops[job.op].what {
         What::Put(row) if are_inline::<K, V>() => return Some(copy_words(row)),
@@ -133,12 +135,13 @@ fn row_of<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static>(
     };
     // SAFETY: the base is pinned.
     let old = job.old.as_ref().map(|found| unsafe { view::<K, V>(found).value });
-    let row = merged(&initial, &functions, old);
+    // Other counts of both are in the log.
+    let row = merged(&initial, &functions, old, &mut parts.spent);
     if are_inline::<K, V>() {
         return Some(copy_words(&row));
     }
     let words = Words { key: word_of(&row), value: Word::EMPTY };
-    rows.push(Garbage::Value(give(row)));
+    parts.rows.push(Garbage::Value(give(row)));
     Some(words)
 }
 
@@ -148,20 +151,53 @@ fn copy_words<K: 'static, V: 'static>(row: &Arc<Row<K, V>>) -> Words {
     unsafe { words(ptr::from_ref(&row.key).read(), ptr::from_ref(&row.value).read()) }
 }
 
-/// The row that a key gets whose functions meet this value.
-pub(super) fn merged<K: Clone, V>(
+/// The row that a key gets whose functions meet this value. What they make on the way ends in `spent`, also if one of them panics.
+pub(super) fn merged<K: Clone, V: 'static>(
     initial: &Arc<Row<K, V>>,
     functions: &[MergeFn<V>],
     old: Option<&V>,
+    spent: &mut Vec<Garbage>,
 ) -> Arc<Row<K, V>> {
+    let mut last = Last { value: None, spent };
     // The first function is for a key that is there; what is absent gets the initial value instead.
-    let mut value = old.map(|old| functions[0](old));
-    for f in &functions[1..] {
-        value = Some(f(value.as_ref().unwrap_or(&initial.value)));
+    if let Some(old) = old {
+        last.set(functions[0](old));
     }
-    match value {
-        Some(value) => Row::new(initial.key.clone(), value),
+    for f in &functions[1..] {
+        let value = f(last.value.as_ref().unwrap_or(&initial.value));
+        last.set(value);
+    }
+    if last.value.is_none() {
+        return initial.clone();
+    }
+    let key = initial.key.clone();
+    match last.value.take() {
+        Some(value) => Row::new(key, value),
         None => initial.clone(),
+    }
+}
+
+/// The last value that merge functions have made; it and those before it are not dropped in here.
+struct Last<'s, V: 'static> {
+    value: Option<V>,
+    spent: &'s mut Vec<Garbage>,
+}
+
+impl<V: 'static> Last<'_, V> {
+    fn set(&mut self, value: V) {
+        self.bury();
+        self.value = Some(value);
+    }
+
+    fn bury(&mut self) {
+        let word = self.value.take().map(|value| OwnedWord { word: Word::encode(value), inline: is_inline::<V>() });
+        self.spent.extend(word.and_then(OwnedWord::into_garbage));
+    }
+}
+
+impl<V: 'static> Drop for Last<'_, V> {
+    fn drop(&mut self) {
+        self.bury();
     }
 }
 

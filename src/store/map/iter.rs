@@ -62,7 +62,7 @@ impl Workspace<'_> {
         }
     }
 
-    /// The rows that the attempt sees in a range of keys; what is walked over is noted. Without merge functions.
+    /// The rows that the attempt sees in a range of keys; what is walked over is noted. Merge functions in it run.
     pub(crate) fn map_walk_range<'a, K, V>(
         &'a self,
         map: &'a MapVar<K, V>,
@@ -86,6 +86,7 @@ impl Workspace<'_> {
                 Bound::Excluded(high) => compare(key, high) == Ordering::Less,
             })
         };
+        self.map_promote(map, contains);
         if part.is_cleared() {
             return Walk::overlaid(None, 0..0, part, contains);
         }

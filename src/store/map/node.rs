@@ -99,7 +99,8 @@ impl NodePool {
     }
 
     /// Takes them back, empty.
-    pub(super) fn put_changes(&mut self, changes: Changes) {
+    pub(super) fn put_changes(&mut self, mut changes: Changes) {
+        changes.jobs.clear();
         if self.changes.len() < KEEP_CHANGES && changes.is_small() {
             self.changes.push(changes);
         }

@@ -62,9 +62,35 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> MapVar<K, V> {
 /// A count of a row that may be the last one: its end is like that of any value.
 struct Held<K: Send + Sync + 'static, V: Send + Sync + 'static>(Option<Arc<Row<K, V>>>);
 
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Held<K, V> {
+    fn row(&self) -> &Arc<Row<K, V>> {
+        self.0.as_ref().expect("until the drop")
+    }
+}
+
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Drop for Held<K, V> {
     fn drop(&mut self) {
         reclaim::dispose_one(Garbage::Value(give(self.0.take().expect("dropped once"))));
+    }
+}
+
+/// Functions, perhaps the last count of them: likewise.
+struct HeldFns<V: 'static>(Vec<MergeFn<V>>);
+
+impl<V: 'static> Drop for HeldFns<V> {
+    fn drop(&mut self) {
+        for f in self.0.drain(..) {
+            reclaim::dispose_one(Garbage::Result(Box::new(f)));
+        }
+    }
+}
+
+/// What is disposed of when the attempt goes on.
+struct Spent(Vec<Garbage>);
+
+impl Drop for Spent {
+    fn drop(&mut self) {
+        reclaim::dispose(&mut self.0);
     }
 }
 
@@ -157,7 +183,7 @@ impl Workspace<'_> {
         if let Some(row) = self.part(map).and_then(|part| part.own_for_now(sought)) {
             // Held by a count, not lent, so that a loop of these uses bounded memory (§2.1).
             let held = Held(Some(row));
-            let row = held.0.as_ref().expect("until the drop");
+            let row = held.row();
             let value = f(&row.value);
             self.push_op(map, sought.number, What::put(row.key.clone(), value));
             return true;
@@ -220,8 +246,9 @@ impl Workspace<'_> {
         C: Fn(&K) -> Ordering,
     {
         let (initial, functions) = part.merges(sought)?;
-        let old = self.map_read(map, sought, || initial.key.clone());
-        let row = merged(&initial, &functions, old.map(|row| row.value));
+        let (initial, functions, mut spent) = (Held(Some(initial)), HeldFns(functions), Spent(Vec::new()));
+        let old = self.map_read(map, sought, || initial.row().key.clone());
+        let row = merged(initial.row(), &functions.0, old.map(|row| row.value), &mut spent.0);
         self.push_op(map, sought.number, What::Put(row));
         match part.own(sought) {
             Own::Row(row) => Some(row),
@@ -245,15 +272,20 @@ impl Workspace<'_> {
         V: Send + Sync + 'static,
     {
         let held = Held(Some(Row::new(key, value)));
-        let initial = held.0.as_ref().expect("until the drop");
+        let initial = held.row();
+        let mut f = HeldFns(vec![f]);
         let sought = Sought { kind: map.kind, number, compare: |other: &K| (map.compare)(other, &initial.key) };
-        let own = self.part(map).map_or(Own::Nothing, |part| part.own(&sought));
-        let what = match own {
-            // The attempt's own value is known: nothing to defer.
-            Own::Row(row) => What::put(initial.key.clone(), f(row.value)),
-            Own::Absent => What::Put(initial.clone()),
-            Own::Merge => return self.part_of(map).push_merge(&sought, self.depth(), f),
-            Own::Nothing => What::Merge(initial.clone(), vec![f]),
+        let part = self.part(map);
+        if let Some(row) = part.and_then(|part| part.own_for_now(&sought)) {
+            // The attempt's own value is known: nothing to defer. Held, not lent, as in `map_modify`.
+            let own = Held(Some(row));
+            let value = (f.0[0])(&own.row().value);
+            return self.push_op(map, number, What::put(initial.key.clone(), value));
+        }
+        let what = match part.map_or(Own::Nothing, |part| part.own(&sought)) {
+            Own::Row(_) | Own::Absent => What::Put(initial.clone()),
+            Own::Merge => return self.part_of(map).push_merge(&sought, self.depth(), f.0.remove(0)),
+            Own::Nothing => What::Merge(initial.clone(), std::mem::take(&mut f.0)),
         };
         self.push_op(map, number, what);
     }
@@ -313,15 +345,16 @@ impl Workspace<'_> {
         self.log_map(map.var.slot(), Seen::Whole);
     }
 
-    /// Turns all merge functions of a map into values, so that its rows can be walked.
-    pub(crate) fn map_promote_all<K, V>(&self, map: &MapVar<K, V>)
+    /// Turns the merge functions of these keys of a map into values, so that the rows can be walked.
+    pub(crate) fn map_promote<K, V>(&self, map: &MapVar<K, V>, of: impl Fn(&K) -> bool)
     where
         K: Clone + Send + Sync + 'static,
         V: Send + Sync + 'static,
     {
         let Some(part) = self.part(map) else { return };
-        for (number, row) in part.merged_rows() {
-            let compare = |other: &K| (map.compare)(other, &row.key);
+        for (number, row) in part.merged_rows().into_iter().filter(|(_, row)| of(&row.key)) {
+            let held = Held(Some(row));
+            let compare = |other: &K| (map.compare)(other, &held.row().key);
             self.promote_key(map, part, &Sought { kind: map.kind, number, compare });
         }
     }

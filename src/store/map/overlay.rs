@@ -64,18 +64,23 @@ impl Overlay {
     ) {
         if self.tree.is_some() {
             let noted = self.noted;
-            self.note(ops, at, kind, compare);
-            self.noted = noted;
+            if self.note(ops, at, kind, compare) == Some(at) {
+                self.noted = noted;
+            } else {
+                // The keys do not say what they said when the row was noted that is about to go.
+                self.forget();
+            }
         }
     }
 
+    /// Returns the position of the write that was noted for the key before.
     fn note<K: 'static, V: 'static>(
         &mut self,
         ops: &[Op<K, V>],
         at: usize,
         kind: Kind,
         compare: fn(&K, &K) -> Ordering,
-    ) {
+    ) -> Option<usize> {
         let (op, tree) = (&ops[at], self.tree.take().unwrap_or_else(|| Tree::dead(Rows::Inline)));
         // If a comparison panics, all is noted again.
         self.noted = 0;
@@ -94,6 +99,7 @@ impl Overlay {
         }
         self.tree = Some(editor.tree(0));
         self.noted = at + 1;
+        spot.found.map(|found| found.stamp as usize)
     }
 
     /// The log has been cut: begins anew.

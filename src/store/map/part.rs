@@ -157,6 +157,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
     /// What the key's own last write says. A reference to its row is handed out: it is good until the attempt ends.
     pub(super) fn own<C: Fn(&K) -> Ordering>(&self, sought: &Sought<C>) -> Own<'_, K, V> {
         let mut state = self.state.borrow_mut();
+        self.index_last(&mut state);
         let Some(at) = state.find(sought) else {
             return if state.cleared.is_some() { Own::Absent } else { Own::Nothing };
         };
@@ -173,7 +174,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
 
     /// The row of the key's own last write, to be looked at for a while: not handed out, so that the next write can take its place.
     pub(super) fn own_for_now<C: Fn(&K) -> Ordering>(&self, sought: &Sought<C>) -> Option<Arc<Row<K, V>>> {
-        let state = self.state.borrow();
+        let mut state = self.state.borrow_mut();
+        self.index_last(&mut state);
         match &state.ops[state.find(sought)?].what {
             What::Put(row) => Some(row.clone()),
             What::PutWords(words) => {
@@ -290,7 +292,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
         !self.state.borrow().ops.is_empty()
     }
 
-    /// Finds the latest write of a key fast.
+    /// Sees to it that the latest write of a key is found fast.
     fn index_last(&self, state: &mut State<K, V>) {
         let State { ops, index, cleared, .. } = state;
         index.note_last(ops, *cleared, self.kind, self.compare);
@@ -319,6 +321,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
                 Kind::Hash | Kind::Exact => Ordering::Equal,
             })
         });
+        // A row is replaced once, whatever the keys now say of two writes that were of different ones.
+        jobs.dedup_by(|next, last| next.old.is_some() && last.old.is_some() && next.rank == last.rank);
     }
 }
 
