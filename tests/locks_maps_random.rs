@@ -187,7 +187,7 @@ fn run(op: &Op, tx: &Tx<'_>, (ordered, hash): &Maps, ticket: &V) -> Stm<Vec<i64>
             }
             shown
         }
-        Op::RangeLen(low, high) => vec![ordered.range(tx, low..=high).len() as i64],
+        Op::RangeLen(low, high) => vec![ordered.range(tx, low..=high).count() as i64],
         Op::All => {
             let mut all: Vec<_> = hash.iter(tx).map(|(key, n)| (*key, *n)).collect();
             all.sort_unstable();

@@ -87,15 +87,16 @@ fn the_last_handle_goes_with_the_value_that_holds_it() {
         let holder = {
             let map = Map::with_entries_in(&space, [(1, Tracked::new(1)), (2, Tracked::new(2))]);
             written(&space, &map, 3);
-            TVar::new_in(&space, Some(map))
+            // Beside it a value that tells when it ends.
+            TVar::new_in(&space, Some((map, Tracked::new(4))))
         };
         let reader = spawn({
             let (space, holder) = (space.clone(), holder.clone());
             move || {
                 space.atomically(|tx| {
-                    let Some(map) = tx.read(&holder) else { return Ok(()) };
+                    let Some((map, beside)) = tx.read(&holder) else { return Ok(()) };
                     assert_eq!(map.get(tx, &1).unwrap().get(), 3);
-                    assert_eq!(map.values(tx).map(Tracked::get).sum::<u64>(), 5);
+                    assert_eq!((map.values(tx).map(Tracked::get).sum::<u64>(), beside.get()), (5, 4));
                     Ok(())
                 });
                 holder

@@ -321,14 +321,18 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
                 Kind::Hash | Kind::Exact => Ordering::Equal,
             })
         });
-        // A row is replaced once, whatever the keys now say of two writes that were of different ones.
-        jobs.dedup_by(|next, last| next.old.is_some() && last.old.is_some() && next.rank == last.rank);
+        // Else its row would go twice.
+        let twice = |pair: &[Job]| pair.iter().all(|job| job.old.is_some()) && pair[0].rank == pair[1].rank;
+        assert!(
+            !jobs.windows(2).any(twice),
+            "tvar: keys of a map that were different are equal now: their `Eq` or `Ord` is wrong"
+        );
     }
 }
 
 /// A write and where it belongs.
 #[derive(Clone, Copy)]
-pub(super) struct Job {
+pub(in crate::store) struct Job {
     pub(super) number: u64,
     pub(super) rank: usize,
     /// The row that the tree has; `None`: the key is not in it.
