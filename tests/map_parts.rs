@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use common::{Census, many, panic_message, ticks};
 use map_common::{Keyed, Ring, all_maps, ignore};
-use tvar::{TMap, TOrdMap, Tx};
+use tvar::{Abort, Space, TMap, TOrdMap, Tx};
 
 /// What a map has, key by key.
 fn content(tx: &Tx<'_>, map: &dyn Keyed) -> Vec<(u64, i64)> {
@@ -363,5 +363,45 @@ fn s2_9_undoing_compares_nothing() {
         });
         let Ok(Err(before)) = undone else { panic!("undone") };
         assert_eq!(ASKED.get(), before);
+    });
+}
+
+/// §2.1, §2.9: a loop of parts that change one key keeps one write of it; a removal in a part knows its key after the row that it removed has gone.
+#[test]
+fn s2_9_parts_that_stay_join_with_what_was_there() {
+    let space = Space::new();
+    let map: TMap<String, u64> = TMap::new_in(&space);
+    space.atomically(|tx| {
+        map.insert(tx, "a".into(), 0);
+        for n in 0..1_000 {
+            tx.nested(|tx| {
+                if n % 3 == 2 {
+                    assert!(map.remove(tx, "a").is_some());
+                } else {
+                    map.upsert(tx, "a".into(), n);
+                    assert!(map.modify(tx, "a", |n| n + 1));
+                }
+                Ok::<_, Abort<()>>(())
+            })?
+            .unwrap();
+            assert_eq!(map.get(tx, "a").copied(), (n % 3 != 2).then_some(n + 1));
+        }
+        Ok(())
+    });
+    assert_eq!(map.get(&space.snapshot(), "a"), Some(&1_000));
+    // And what a part does after that is undone to what stayed.
+    space.atomically(|tx| {
+        map.upsert(tx, "a".into(), 1);
+        tx.nested(|tx| {
+            map.upsert(tx, "a".into(), 2);
+            Ok::<_, Abort<()>>(())
+        })?
+        .unwrap();
+        let undone = tx.nested(|tx| {
+            map.remove(tx, "a");
+            tx.abort::<(), _>(())
+        })?;
+        assert_eq!((undone, map.get(tx, "a")), (Err(()), Some(&2)));
+        Ok(())
     });
 }

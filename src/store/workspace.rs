@@ -307,7 +307,7 @@ impl<'s> Workspace<'s> {
     /// Ends the part; its writes stay.
     pub(crate) fn keep(&self, mark: Mark) {
         self.with_trash(|Scratch { writes, maps, .. }, trash| {
-            maps.keep(writes.depth);
+            maps.keep(writes.depth, trash);
             writes.keep(mark, trash);
         });
     }

@@ -17,7 +17,7 @@ pub(in crate::store) trait AnyPart: Any + Send {
     /// Undoes the writes of this depth.
     fn undo(&self, depth: u32, trash: &mut Vec<Garbage>);
     /// The writes of this depth are the enclosing one's from now on.
-    fn keep(&self, depth: u32);
+    fn keep(&self, depth: u32, trash: &mut Vec<Garbage>);
     fn is_written(&self) -> bool;
     /// A number of a key that is written for which the test holds; and whether the whole map is written.
     fn find_written(&self, test: &mut dyn FnMut(u64) -> bool) -> Option<u64>;
@@ -79,9 +79,31 @@ impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> AnyPart for Par
         }
     }
 
-    fn keep(&self, depth: u32) {
+    fn keep(&self, depth: u32, trash: &mut Vec<Garbage>) {
         let mut state = self.state.borrow_mut();
-        state.ops.iter_mut().rev().take_while(|op| op.depth == depth).for_each(|op| op.depth = depth - 1);
+        let state = &mut *state;
+        let mut joins = true;
+        for at in (0..state.ops.len()).rev() {
+            if state.ops[at].depth != depth {
+                break;
+            }
+            state.ops[at].depth = depth - 1;
+            let before = state.ops[at].before.filter(|before| {
+                let before = &state.ops[*before];
+                before.depth == depth - 1 && !before.lent && !matches!(before.what, What::Clear)
+            });
+            // A loop of parts that write one key keeps one write of it (§2.1).
+            joins &= before.is_some() && !matches!(state.ops[at].what, What::Clear);
+            if let (true, Some(before)) = (joins, before)
+                && let Some(op) = state.ops.pop()
+            {
+                let last = &mut state.ops[before];
+                (last.lent, last.superseded) = (op.lent, false);
+                trash.extend(last.what.supersede(op.what));
+                // Comparing keys is for whoever looks for one: no code of the user's runs in here.
+                state.index.forget();
+            }
+        }
     }
 
     fn is_written(&self) -> bool {

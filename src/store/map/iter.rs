@@ -95,8 +95,14 @@ impl Workspace<'_> {
         let mut walk =
             if part.any_ops() { Walk::overlaid(Some(tree), ranks, part, contains) } else { Walk::over(tree, ranks) };
         let ranges = &mut part.state.borrow_mut().ranges;
-        ranges.push(RangeRead::new(low, high, walk.all.len()));
-        walk.noted = Some((part, ranges.len() - 1));
+        // Looks at the first or last entry, of which there may be many, share one.
+        let everything = matches!((&low, &high), (Bound::Unbounded, Bound::Unbounded));
+        let at = ranges.iter().position(|range| everything && range.take_over(walk.all.len()));
+        let at = at.unwrap_or_else(|| {
+            ranges.push(RangeRead::new(low, high, walk.all.len()));
+            ranges.len() - 1
+        });
+        walk.noted = Some((part, at));
         walk
     }
 }
@@ -243,7 +249,7 @@ impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K,
                 End::Front => self.left.start - self.all.start,
                 End::Back => self.all.end - self.left.end,
             };
-            part.state.borrow().ranges[at].note(end, row.key, rows);
+            part.state.borrow().ranges[at].note(end, row.key, rows, part.compare);
         }
         row
     }

@@ -55,8 +55,8 @@ impl MapLog {
     }
 
     /// The writes of this depth are the enclosing one's from now on.
-    pub(super) fn keep(&self, depth: u32) {
-        self.parts.iter().for_each(|(_, part)| part.keep(depth));
+    pub(super) fn keep(&self, depth: u32, trash: &mut Vec<Garbage>) {
+        self.parts.iter().for_each(|(_, part)| part.keep(depth, trash));
     }
 
     /// Whether anything was done to maps: then the commit is not announced (C9).

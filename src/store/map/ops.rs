@@ -226,7 +226,11 @@ impl Workspace<'_> {
                 };
                 self.log_map(map.var.slot(), Seen::Number(sought.number, count));
             }
-            Kind::Ordered => self.part_of(map).log_point(owned(), found.is_some()),
+            Kind::Ordered => {
+                if let Some(known) = self.part_of(map).log_point(owned(), found.is_some()) {
+                    reclaim::dispose_one(known);
+                }
+            }
         }
         // SAFETY: as above.
         found.map(|found| unsafe { view(&found) })
@@ -296,7 +300,7 @@ impl Workspace<'_> {
         K: Clone + Send + Sync + 'static,
         V: Send + Sync + 'static,
     {
-        self.push_op(map, number, What::Remove(row.word(), None));
+        self.push_op(map, number, What::Remove(row.word, None));
     }
 
     /// Takes all keys out.

@@ -66,10 +66,27 @@ impl<K: 'static, V: 'static> What<K, V> {
         }
     }
 
+    /// Another write of the key takes this one's place; returns what goes.
+    pub(super) fn supersede(&mut self, by: Self) -> Option<Garbage>
+    where
+        K: Send + Sync,
+        V: Send + Sync,
+    {
+        let old = std::mem::replace(self, by);
+        match (self, old) {
+            (What::Remove(_, kept), What::Put(row)) => {
+                // It tells the key from now on.
+                *kept = Some(row);
+                None
+            }
+            (_, old) => trash(old),
+        }
+    }
+
     /// The word that tells the key.
     pub(super) fn word(&self) -> Option<Word> {
         match self {
-            What::Put(row) | What::Merge(row, _) => Some(row.view().word()),
+            What::Put(row) | What::Merge(row, _) => Some(row.view().word),
             What::PutWords(words) => Some(words.key),
             What::Remove(word, _) => Some(*word),
             What::Clear | What::Given => None,
@@ -200,16 +217,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
         if let (Some(at), false) = (before, matches!(what, What::Clear)) {
             let op = &mut state.ops[at];
             if op.depth == depth && !op.lent {
-                let mut old = std::mem::replace(&mut op.what, what);
-                if let (What::Remove(_, kept), What::Put(_)) = (&mut op.what, &old) {
-                    // It tells the key from now on.
-                    if let What::Put(row) = std::mem::replace(&mut old, What::Clear) {
-                        *kept = Some(row);
-                    }
-                }
+                let old = op.what.supersede(what);
                 let State { ops, index, .. } = state;
                 index.note_again(ops, at, self.kind, self.compare);
-                return trash(old);
+                return old;
             }
             op.superseded = true;
         }
@@ -255,17 +266,27 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
         Sought { kind, number, compare: move |other: &K| compare(other, key) }
     }
 
-    /// Notes that a key was read that its number does not tell.
-    pub(super) fn log_point(&self, key: K, present: bool) {
+    /// Notes that a key was read that its number does not tell. What that makes superfluous is returned, to be dropped when nothing is borrowed.
+    pub(super) fn log_point(&self, key: K, present: bool) -> Option<Garbage> {
         let mut state = self.state.borrow_mut();
         let points = &mut state.points;
+        let mut known = Vec::new();
         if points.len() == points.capacity() && points.len() >= 32 {
             points.sort_by(|(a, _), (b, _)| (self.compare)(a, b));
-            points.dedup_by(|(a, _), (b, _)| (self.compare)(a, b) == Ordering::Equal);
+            let all = std::mem::take(points);
+            points.reserve(all.len());
+            for point in all {
+                if points.last().is_some_and(|(last, _)| (self.compare)(last, &point.0) == Ordering::Equal) {
+                    known.push(point);
+                } else {
+                    points.push(point);
+                }
+            }
             let room = points.len();
             points.reserve(room);
         }
         points.push((key, present));
+        (!known.is_empty()).then(|| Garbage::Result(Box::new(known)))
     }
 
     /// Keys with functions that wait for their values.

@@ -12,7 +12,7 @@ pub(super) struct RangeRead<K> {
     low: Bound<K>,
     high: Bound<K>,
     /// How many rows of the snapshot it has.
-    rows: usize,
+    rows: Cell<usize>,
     /// Each end's last row that was given out, the snapshot's or the attempt's own, with how many of the snapshot's it and those before it are.
     front: Cell<Option<(NonNull<K>, usize)>>,
     back: Cell<Option<(NonNull<K>, usize)>>,
@@ -77,16 +77,29 @@ pub(super) unsafe fn ranks<K: 'static, V: 'static>(
 impl<K: 'static> RangeRead<K> {
     pub(super) fn new(low: Bound<K>, high: Bound<K>, rows: usize) -> Self {
         let (front, back, whole, left) = Default::default();
-        RangeRead { low, high, rows, front, back, whole, left }
+        RangeRead { low, high, rows: Cell::new(rows), front, back, whole, left }
     }
 
-    /// Notes that an end has come to a row, which stays where it is until the attempt ends.
-    pub(super) fn note(&self, end: End, key: &K, rows: usize) {
-        let at = match end {
-            End::Front => &self.front,
-            End::Back => &self.back,
+    /// Whether this is a read of everything that nobody goes on with: then another one can go on with it, in a version with so many rows.
+    pub(super) fn take_over(&self, rows: usize) -> bool {
+        let free = self.left.get() && matches!((&self.low, &self.high), (Bound::Unbounded, Bound::Unbounded));
+        if free {
+            self.left.set(false);
+            self.rows.set(rows);
+        }
+        free
+    }
+
+    /// Notes that an end has come to a row, which stays where it is until the attempt ends. An earlier walk may have come further.
+    pub(super) fn note(&self, end: End, key: &K, rows: usize, compare: Compare<K>) {
+        let (at, further) = match end {
+            End::Front => (&self.front, Ordering::Greater),
+            End::Back => (&self.back, Ordering::Less),
         };
-        at.set(Some((NonNull::from(key), rows)));
+        // SAFETY: as in `parts`.
+        if at.get().is_none_or(|(last, _)| compare(key, unsafe { &*last.as_ptr().cast_const() }) == further) {
+            at.set(Some((NonNull::from(key), rows)));
+        }
     }
 
     /// What of it was looked at, with the rows that it had; `to_come`: all of it, for as long as somebody may walk on.
@@ -99,7 +112,7 @@ impl<K: 'static> RangeRead<K> {
             [front, self.back.get().map(|(at, rows)| (key(at), high, rows))]
         };
         let parts = if self.whole.get() || (to_come && !self.left.get()) {
-            [Some((low, high, self.rows)), None]
+            [Some((low, high, self.rows.get())), None]
         } else {
             ends()
         };

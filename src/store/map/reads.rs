@@ -131,6 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes")]
     fn repeated_reads_do_not_grow_the_log() {
         let mut log = KeyLog::default();
         for i in 0..100_000u64 {

@@ -16,10 +16,11 @@ pub(crate) struct Row<K, V> {
 }
 
 /// A row, wherever it is.
-#[derive(Debug)]
 pub(crate) struct RowRef<'a, K, V> {
     pub(crate) key: &'a K,
     pub(crate) value: &'a V,
+    /// The word that tells the key: the pointer to the row, which `key` is too narrow for, or the key itself.
+    pub(super) word: Word,
 }
 
 impl<K, V> Clone for RowRef<'_, K, V> {
@@ -29,19 +30,6 @@ impl<K, V> Clone for RowRef<'_, K, V> {
 }
 
 impl<K, V> Copy for RowRef<'_, K, V> {}
-
-impl<K: 'static, V: 'static> RowRef<'_, K, V> {
-    /// The first word of the row.
-    pub(super) fn word(&self) -> Word {
-        if are_inline::<K, V>() {
-            // SAFETY: an inline type, which is `Copy`.
-            return Word::encode(unsafe { std::ptr::from_ref(self.key).read() });
-        }
-        // Every row that is not inline is behind a pointer.
-        let row = std::ptr::from_ref(self.key).wrapping_byte_sub(std::mem::offset_of!(Row<K, V>, key));
-        Word::of_header(row.cast_mut().cast())
-    }
-}
 
 /// What the rows of maps of these types are.
 pub(super) fn rows_of<K: 'static, V: 'static>() -> Rows {
@@ -63,9 +51,17 @@ impl<K, V> Row<K, V> {
     pub(super) fn new(key: K, value: V) -> Arc<Row<K, V>> {
         Arc::new(Row { header: Header::new(free::<K, V>), key, value })
     }
+}
 
+impl<K: 'static, V: 'static> Row<K, V> {
     pub(super) fn view(&self) -> RowRef<'_, K, V> {
-        RowRef { key: &self.key, value: &self.value }
+        let word = if are_inline::<K, V>() {
+            // SAFETY: an inline type, which is `Copy`.
+            Word::encode(unsafe { std::ptr::from_ref(&self.key).read() })
+        } else {
+            Word::of_header(std::ptr::from_ref(self).cast_mut().cast())
+        };
+        RowRef { key: &self.key, value: &self.value, word }
     }
 }
 
@@ -92,11 +88,12 @@ pub(super) fn words<K: 'static, V: 'static>(key: K, value: V) -> Words {
 pub(super) unsafe fn view<'a, K: 'static, V: 'static>(found: &Found) -> RowRef<'a, K, V> {
     // SAFETY: the caller's promise, throughout.
     unsafe {
+        let word = *found.key;
         if are_inline::<K, V>() {
-            RowRef { key: value::view(found.key), value: value::view(found.value) }
+            RowRef { key: value::view(found.key), value: value::view(found.value), word }
         } else {
-            let row = &*(*found.key).header().cast::<Row<K, V>>();
-            RowRef { key: &row.key, value: &row.value }
+            let row = &*word.header().cast::<Row<K, V>>();
+            RowRef { key: &row.key, value: &row.value, word }
         }
     }
 }

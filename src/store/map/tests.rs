@@ -111,6 +111,12 @@ fn walk(steps: u64, keys: u64, grow: u64) {
 }
 
 #[test]
+fn a_few_random_edits_keep_the_tree_sane() {
+    walk(300, 200, 70);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "takes minutes")]
 fn random_edits_keep_the_tree_sane() {
     walk(2_000, 60, 50);
     walk(20_000, 5_000, 60);
@@ -119,12 +125,14 @@ fn random_edits_keep_the_tree_sane() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes")]
 fn a_large_tree_grows_and_shrinks() {
     walk(60_000, 200_000, 97);
     walk(60_000, 10_000, 30);
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes")]
 fn rows_that_come_in_order_fill_their_leaves() {
     walk(20_000, 100_000, 100);
 }
