@@ -209,21 +209,11 @@ impl Workspace<'_> {
     {
         let tree = self.tree(map);
         // SAFETY: I3: the tree is of the snapshot, which is pinned as long as `self` can be borrowed.
-        let found = unsafe { sought.find::<K, V>(tree) };
+        let (found, shared) = unsafe { sought.find_among::<K, V>(tree) };
         match sought.kind {
-            Kind::Hash if found.is_none() => {
-                // Keys of the same hash may be there.
-                // SAFETY: as above.
-                let count = unsafe { tree.rows_of(sought.number) }.0;
-                self.log_map(map.var.slot(), Seen::Number(sought.number, count));
-            }
             Kind::Hash | Kind::Exact => {
-                let count = match (&found, sought.kind) {
-                    (None, _) => 0,
-                    (Some(_), Kind::Exact) => 1,
-                    // SAFETY: as above.
-                    (Some(found), _) => unsafe { tree.count_of(found) },
-                };
+                // SAFETY: as above.
+                let count = if shared { unsafe { tree.rows_of(sought.number) }.0 } else { u32::from(found.is_some()) };
                 self.log_map(map.var.slot(), Seen::Number(sought.number, count));
             }
             Kind::Ordered => {

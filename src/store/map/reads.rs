@@ -94,19 +94,6 @@ impl Tree {
         low.checked_sub(1).map_or(0, upto)..upto(high)
     }
 
-    /// How many rows have the number of one that was found: nearly always that one alone.
-    ///
-    /// # Safety
-    /// As for [`Tree::rows_of`].
-    #[inline]
-    pub(super) unsafe fn count_of(&self, found: &super::tree::Found) -> u32 {
-        if found.alone {
-            return 1;
-        }
-        // SAFETY: the caller's promise.
-        unsafe { self.rows_of(found.number) }.0
-    }
-
     /// Whether what was seen in this map, as of `version`, is different now.
     ///
     /// # Safety

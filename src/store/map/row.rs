@@ -149,21 +149,32 @@ impl<C> Sought<C> {
     where
         C: Fn(&K) -> Ordering,
     {
+        // SAFETY: the caller's promise.
+        unsafe { self.find_among::<K, V>(tree) }.0
+    }
+
+    /// The same, and whether other rows may have its number.
+    ///
+    /// # Safety
+    /// As for [`Sought::find`].
+    #[inline(always)]
+    pub(super) unsafe fn find_among<K: 'static, V: 'static>(&self, tree: &Tree) -> (Option<Found>, bool)
+    where
+        C: Fn(&K) -> Ordering,
+    {
         // SAFETY: the caller's promise, throughout.
         unsafe {
             match self.kind {
                 Kind::Ordered => {
-                    let last = tree.last_of(&NotGreater(|number, key: &Word| self.is_reached::<K, V>(number, key)))?;
-                    self.matches::<K, V>(&last).then_some(last)
+                    let last = tree.last_of(&NotGreater(|number, key: &Word| self.is_reached::<K, V>(number, key)));
+                    (last.filter(|last| self.matches::<K, V>(last)), true)
                 }
-                Kind::Exact => tree.last_of(&Number(self.number)).filter(|last| last.number == self.number),
-                Kind::Hash => {
-                    let last = tree.last_of(&Number(self.number))?;
-                    if last.number != self.number {
-                        return None;
-                    }
-                    if self.matches::<K, V>(&last) { Some(last) } else { self.spot::<K, V>(tree).found }
-                }
+                Kind::Exact => (tree.last_of(&Number(self.number)).filter(|last| last.number == self.number), false),
+                Kind::Hash => match tree.last_of(&Number(self.number)).filter(|last| last.number == self.number) {
+                    None => (None, false),
+                    Some(last) if self.matches::<K, V>(&last) => (Some(last), !last.alone),
+                    Some(_) => (self.spot::<K, V>(tree).found, true),
+                },
             }
         }
     }
