@@ -22,7 +22,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 /// abort, and in a transaction that writes they conflict with any insert or removal (§6.2). A retry that has read keys sleeps until one of
 /// them has changed.
 ///
-/// Keys are cloned when the value of an entry is replaced in place ([`modify`](TMap::modify)). *Costs*: O(log₃₂ n) per operation, some 50 ns for a
+/// Keys are cloned when the value of an entry is replaced in place ([`modify`](TMap::modify)). *Costs*: O(log₃₂ n) per operation, some 100 ns for a
 /// lookup among 100,000; a commit copies the path to each entry that it writes. The entries lie in a B+ tree by hash; keys of the same hash
 /// are told apart by `Eq`, but count as one where conflicts and [locks](TMap::lock_key) are concerned.
 ///
