@@ -268,7 +268,9 @@ impl Workspace<'_> {
     fn set_maps_alive(&self, alive: bool) {
         // SAFETY: I9: no user code runs; the words are of trees that this build has made.
         unsafe {
-            for (_, word) in &self.scratch().build.maps {
+            let scratch = self.scratch();
+            // Not what an evaluation that a panic has ended may have left.
+            for (_, word) in scratch.build.maps.iter().filter(|_| scratch.writes.maps) {
                 value::view::<Tree>(word).set_alive(alive);
             }
         }

@@ -2,7 +2,7 @@
 //! show the same, transaction by transaction and in the heap at the end (§1.2 to §1.7, §2.1, §2.6 to §2.9, §3.1 to
 //! §3.3, §4.5).
 //!
-//! - `TVAR_PROGRAMS=1000000 cargo test --release --test random_programs` runs that many (10,000 otherwise).
+//! - `TVAR_PROGRAMS=1000000 cargo test --release --test random_programs` runs that many (5,000 otherwise).
 //! - `TVAR_SEED=42 cargo test --test random_programs` runs the one with this seed, and prints it.
 //! - `TVAR_TELL=1 cargo test --test random_programs -- --nocapture` names every seed before it runs, for a program that
 //!   takes the process down.
@@ -42,7 +42,7 @@ fn engines_and_oracle_agree() {
             println!("seed {seed}:\n{}", generate(seed));
             seed..=seed
         }
-        None => 1..=setting("TVAR_PROGRAMS").unwrap_or(10_000),
+        None => 1..=setting("TVAR_PROGRAMS").unwrap_or(5_000),
     };
     let tell = env::var_os("TVAR_TELL").is_some();
     // A thread apart runs the programs, so that one that hangs can be told.
