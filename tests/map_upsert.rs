@@ -277,12 +277,6 @@ fn s6_1_an_upsert_storm() {
     storm(many(5_000) as u64);
 }
 
-#[test]
-#[ignore = "minutes"]
-fn s6_1_a_long_upsert_storm() {
-    storm(100_000);
-}
-
 /// Exactly one of those that ask whether they were the first is told so.
 #[test]
 fn s6_1_one_inserter_wins() {

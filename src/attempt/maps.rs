@@ -4,7 +4,7 @@ use super::access::Attempt;
 use super::control::Stm;
 use super::locks::Patience;
 use crate::lock::{LockMode, Place};
-use crate::store::{MapVar, RowRef, Sought, Walk};
+use crate::store::{Key, MapVar, RowRef, Sought, Value, Walk};
 use crate::sync::Arc;
 use crate::sync::steps::{Point, pass};
 use std::cmp::Ordering;
@@ -19,8 +19,8 @@ impl Attempt<'_> {
         owned: impl FnOnce() -> K,
     ) -> Option<RowRef<'a, K, V>>
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
         C: Fn(&K) -> Ordering,
     {
         self.check_space(&map.var);
@@ -87,8 +87,8 @@ impl Attempt<'_> {
 
     pub(crate) fn map_put<K, V>(&self, map: &MapVar<K, V>, number: u64, key: K, value: V)
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         self.map_will_write(map, number);
         self.ws.map_put(map, number, key, value);
@@ -102,8 +102,8 @@ impl Attempt<'_> {
         initial: V,
         f: impl Fn(&V) -> V + Send + Sync + 'static,
     ) where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         self.map_will_write(map, number);
         self.ws.map_merge(map, number, key, initial, Arc::new(f));
@@ -118,8 +118,8 @@ impl Attempt<'_> {
         f: impl FnOnce(&V) -> V,
     ) -> bool
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
         C: Fn(&K) -> Ordering,
     {
         self.map_will_write(map, sought.number);
@@ -130,16 +130,16 @@ impl Attempt<'_> {
 
     pub(crate) fn map_remove<K, V>(&self, map: &MapVar<K, V>, number: u64, row: RowRef<'_, K, V>)
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         self.ws.map_remove(map, number, row);
     }
 
     pub(crate) fn map_clear<K, V>(&self, map: &MapVar<K, V>)
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         self.map_will_write_any(map);
         self.ws.map_clear(map);
@@ -147,8 +147,8 @@ impl Attempt<'_> {
 
     pub(crate) fn map_len<K, V>(&self, map: &MapVar<K, V>) -> usize
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         self.check_space(&map.var);
         if self.pessimistic {
@@ -162,8 +162,8 @@ impl Attempt<'_> {
     /// All rows, in the order of the map.
     pub(crate) fn map_walk<'a, K, V>(&'a self, map: &'a MapVar<K, V>) -> Walk<'a, K, V>
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         self.check_space(&map.var);
         if self.pessimistic {
@@ -184,8 +184,8 @@ impl Attempt<'_> {
         high: Bound<K>,
     ) -> Walk<'a, K, V>
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         self.check_space(&map.var);
         let walk = self.ws.map_walk_range(map, low, high);

@@ -4,20 +4,16 @@ use super::Entry;
 use super::view::View;
 use super::view::sealed::Source;
 use crate::attempt::{Patience, check_same_space};
-use crate::store::{KeptSnapshot, MapVar, RowRef, Sought, Store, Walk};
+use crate::store::{KeptSnapshot, Key, MapVar, RowRef, Sought, Store, Value, Walk};
 use crate::sync::time::{Duration, Instant};
 use crate::tx::Tx;
 use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Bound;
 
-/// What a key must be.
-pub(super) trait Key: Clone + Send + Sync + 'static {}
-impl<K: Clone + Send + Sync + 'static> Key for K {}
-
 /// Reads a key.
 #[inline]
-pub(super) fn get<'a, K: Key, V: Send + Sync + 'static, C: Fn(&K) -> Ordering>(
+pub(super) fn get<'a, K: Key, V: Value, C: Fn(&K) -> Ordering>(
     map: &'a MapVar<K, V>,
     view: &'a impl View,
     sought: &Sought<C>,
@@ -32,7 +28,7 @@ pub(super) fn get<'a, K: Key, V: Send + Sync + 'static, C: Fn(&K) -> Ordering>(
     }
 }
 
-pub(super) fn len<K: Key, V: Send + Sync + 'static>(map: &MapVar<K, V>, view: &impl View) -> usize {
+pub(super) fn len<K: Key, V: Value>(map: &MapVar<K, V>, view: &impl View) -> usize {
     match view.source() {
         Source::Tx(tx) => tx.attempt.map_len(map),
         Source::Snapshot(snapshot) => {
@@ -43,7 +39,7 @@ pub(super) fn len<K: Key, V: Send + Sync + 'static>(map: &MapVar<K, V>, view: &i
 }
 
 /// All rows.
-pub(super) fn walk<'a, K: Key, V: Send + Sync + 'static>(map: &'a MapVar<K, V>, view: &'a impl View) -> Walk<'a, K, V> {
+pub(super) fn walk<'a, K: Key, V: Value>(map: &'a MapVar<K, V>, view: &'a impl View) -> Walk<'a, K, V> {
     match view.source() {
         Source::Tx(tx) => tx.attempt.map_walk(map),
         Source::Snapshot(snapshot) => {
@@ -54,7 +50,7 @@ pub(super) fn walk<'a, K: Key, V: Send + Sync + 'static>(map: &'a MapVar<K, V>, 
 }
 
 /// The rows in a range of keys.
-pub(super) fn walk_range<'a, K: Key, V: Send + Sync + 'static>(
+pub(super) fn walk_range<'a, K: Key, V: Value>(
     map: &'a MapVar<K, V>,
     view: &'a impl View,
     low: Bound<K>,
@@ -70,7 +66,7 @@ pub(super) fn walk_range<'a, K: Key, V: Send + Sync + 'static>(
 }
 
 /// Puts a value in; what was there before.
-pub(super) fn insert<'a, K: Key, V: Send + Sync + 'static>(
+pub(super) fn insert<'a, K: Key, V: Value>(
     map: &'a MapVar<K, V>,
     tx: &'a Tx<'_>,
     number: u64,
@@ -84,13 +80,7 @@ pub(super) fn insert<'a, K: Key, V: Send + Sync + 'static>(
 }
 
 /// Puts a value in if the key is absent; whether it was.
-pub(super) fn insert_new<K: Key, V: Send + Sync + 'static>(
-    map: &MapVar<K, V>,
-    tx: &Tx<'_>,
-    number: u64,
-    key: K,
-    value: V,
-) -> bool {
+pub(super) fn insert_new<K: Key, V: Value>(map: &MapVar<K, V>, tx: &Tx<'_>, number: u64, key: K, value: V) -> bool {
     tx.attempt.map_will_write(map, number);
     let absent = get_own(map, tx, number, &key).is_none();
     if absent {
@@ -100,7 +90,7 @@ pub(super) fn insert_new<K: Key, V: Send + Sync + 'static>(
 }
 
 /// A key that will be changed.
-pub(super) fn entry<'a, K: Key, V: Send + Sync + 'static>(
+pub(super) fn entry<'a, K: Key, V: Value>(
     map: &'a MapVar<K, V>,
     tx: &'a Tx<'_>,
     number: u64,
@@ -116,7 +106,7 @@ pub(super) fn within(limit: Duration) -> Patience {
 }
 
 /// Reads a key of which there is one like those of the map.
-pub(super) fn get_own<'a, K: Key, V: Send + Sync + 'static>(
+pub(super) fn get_own<'a, K: Key, V: Value>(
     map: &'a MapVar<K, V>,
     tx: &'a Tx<'_>,
     number: u64,
@@ -127,7 +117,7 @@ pub(super) fn get_own<'a, K: Key, V: Send + Sync + 'static>(
 }
 
 /// Takes an entry out.
-pub(super) fn remove<'a, K: Key, V: Send + Sync + 'static, C: Fn(&K) -> Ordering>(
+pub(super) fn remove<'a, K: Key, V: Value, C: Fn(&K) -> Ordering>(
     map: &'a MapVar<K, V>,
     tx: &'a Tx<'_>,
     sought: &Sought<C>,
@@ -140,13 +130,13 @@ pub(super) fn remove<'a, K: Key, V: Send + Sync + 'static, C: Fn(&K) -> Ordering
 }
 
 /// A map as `Debug` shows it.
-pub(super) fn debug<K: Key + fmt::Debug, V: Send + Sync + fmt::Debug + 'static>(
+pub(super) fn debug<K: Key + fmt::Debug, V: Value + fmt::Debug>(
     map: &MapVar<K, V>,
     type_name: &str,
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     struct Entries<'a, K, V>(&'a MapVar<K, V>, &'a KeptSnapshot);
-    impl<K: Key + fmt::Debug, V: Send + Sync + fmt::Debug + 'static> fmt::Debug for Entries<'_, K, V> {
+    impl<K: Key + fmt::Debug, V: Value + fmt::Debug> fmt::Debug for Entries<'_, K, V> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let mut walk = self.0.walk(self.1.read(&self.0.var));
             f.debug_map().entries(std::iter::from_fn(|| walk.next_front().map(|row| (row.key, row.value)))).finish()

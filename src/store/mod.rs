@@ -40,7 +40,9 @@ pub(crate) use kept::KeptSnapshot;
 #[cfg(tvar_loom)]
 pub(crate) use local::leave_thread;
 pub(crate) use local::{CallSite, clear_died, died_in_attempt, enter_call, leave_call, outside_attempt};
-pub(crate) use map::{Keys, Kind, MapVar, MapWaits, RowRef, Sought, Walk, compare_by_eq, kind_of, number_of};
+pub(crate) use map::{
+    Key, Keys, Kind, MapVar, MapWaits, RowRef, Sought, Value, Walk, compare_by_eq, kind_of, number_of,
+};
 pub(crate) use member::Count;
 pub(crate) use merge::Outbox;
 pub(crate) use node::Journal;

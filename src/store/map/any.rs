@@ -8,6 +8,7 @@ use super::part::{Job, MOST, Op, Part, What, trash};
 use super::ranges::{RangeRead, Segment, Segments, Settled};
 use super::row::{are_inline, give};
 use super::tree::Tree;
+use super::{Key, Value};
 use std::any::Any;
 use std::mem::needs_drop;
 
@@ -19,8 +20,9 @@ pub(in crate::store) trait AnyPart: Any + Send {
     /// The writes of this depth are the enclosing one's from now on.
     fn keep(&self, depth: u32, trash: &mut Vec<Garbage>);
     fn is_written(&self) -> bool;
-    /// A number of a key that is written for which the test holds; and whether the whole map is written.
+    /// A number of a key that is written and for which the test holds.
     fn find_written(&self, test: &mut dyn FnMut(u64) -> bool) -> Option<u64>;
+    /// Whether the whole map is written.
     fn is_cleared(&self) -> bool;
     /// These writes were published: their rows are the tree's.
     fn give(&self, jobs: &[Job]);
@@ -52,7 +54,7 @@ pub(in crate::store) trait AnyPart: Any + Send {
     fn has_ranges(&self) -> bool;
 }
 
-impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> AnyPart for Part<K, V> {
+impl<K: Key, V: Value> AnyPart for Part<K, V> {
     fn slot(&self) -> u32 {
         self.slot
     }

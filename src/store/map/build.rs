@@ -10,6 +10,7 @@ use super::node::{NodePool, Words};
 use super::part::{Job, MergeFn, Part, What};
 use super::row::{Row, are_inline, give, rows_of, view, word_of, words};
 use super::tree::{Rows, Tree, retire_below, retire_row};
+use super::{Key, Value};
 use crate::sync::Arc;
 use std::ptr;
 
@@ -75,7 +76,7 @@ impl Drop for BuiltParts {
 ///
 /// # Safety
 /// The base is pinned, and of the part's map. Runs user code.
-pub(super) unsafe fn build<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static>(
+pub(super) unsafe fn build<K: Key, V: Value>(
     part: &Part<K, V>,
     base: &Tree,
     version: u64,
@@ -121,11 +122,7 @@ pub(super) unsafe fn build<K: Clone + Send + Sync + 'static, V: Send + Sync + 's
 }
 
 /// The row that a write puts in, if it does. What it makes for that is noted in `parts`. Runs user code.
-fn row_of<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static>(
-    part: &Part<K, V>,
-    job: &Job,
-    parts: &mut BuiltParts,
-) -> Option<Words> {
+fn row_of<K: Key, V: Value>(part: &Part<K, V>, job: &Job, parts: &mut BuiltParts) -> Option<Words> {
     let (initial, functions) = match &part.state.borrow().ops[job.op].what {
         What::Put(row) if are_inline::<K, V>() => return Some(copy_words(row)),
         What::Put(row) => return Some(Words { key: word_of(row), value: Word::EMPTY }),

@@ -7,6 +7,7 @@ use super::part::{Job, Part};
 use super::ranges::{End, RangeRead, ranks};
 use super::row::{RowRef, view};
 use super::tree::{LeafAt, Rows, Tree};
+use super::{Key, Value};
 use std::cmp::Ordering;
 use std::ops::{Bound, Range};
 
@@ -33,7 +34,7 @@ pub(crate) struct Walk<'a, K, V> {
     noted: Option<(&'a Part<K, V>, usize)>,
 }
 
-impl<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> MapVar<K, V> {
+impl<K: Key, V: Value> MapVar<K, V> {
     /// All rows of a version.
     pub(crate) fn walk<'a>(&'a self, tree: &'a Tree) -> Walk<'a, K, V> {
         Walk::over(tree, 0..tree.len())
@@ -51,8 +52,8 @@ impl Workspace<'_> {
     /// All rows that the attempt sees. To be noted as a read of the whole, and without merge functions.
     pub(crate) fn map_walk<'a, K, V>(&'a self, map: &'a MapVar<K, V>) -> Walk<'a, K, V>
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         let tree = self.tree(map);
         match self.part(map).filter(|part| part.any_ops()) {
@@ -70,8 +71,8 @@ impl Workspace<'_> {
         high: Bound<K>,
     ) -> Walk<'a, K, V>
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         let (part, tree) = (self.part_of(map), self.tree(map));
         let compare = map.compare();
@@ -115,7 +116,7 @@ impl<K, V> Drop for Walk<'_, K, V> {
     }
 }
 
-impl<'a, K: Clone + Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
+impl<'a, K: Key, V: Value> Walk<'a, K, V> {
     fn over(tree: &'a Tree, ranks: Range<usize>) -> Self {
         let rows = ranks.len();
         Walk {

@@ -34,6 +34,14 @@ use super::reclaim::Garbage;
 use reads::KeyLog;
 use std::any::Any;
 
+/// What a key of a map must be.
+pub(crate) trait Key: Clone + Send + Sync + 'static {}
+impl<K: Clone + Send + Sync + 'static> Key for K {}
+
+/// What a value of a map must be.
+pub(crate) trait Value: Send + Sync + 'static {}
+impl<V: Send + Sync + 'static> Value for V {}
+
 /// Parts that a thread keeps.
 const SPARE: usize = 4;
 

@@ -10,6 +10,7 @@ use super::part::{MergeFn, Own, Part, What};
 use super::reads::Seen;
 use super::row::{Kind, Row, RowRef, Sought, give, view};
 use super::tree::Tree;
+use super::{Key, Value};
 use crate::sync::Arc;
 use std::cmp::Ordering;
 use std::marker::PhantomData;
@@ -111,10 +112,7 @@ impl Workspace<'_> {
 
     /// The attempt's part of a map, if it has one.
     #[inline(always)]
-    pub(super) fn part<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static>(
-        &self,
-        map: &MapVar<K, V>,
-    ) -> Option<&Part<K, V>> {
+    pub(super) fn part<K: Key, V: Value>(&self, map: &MapVar<K, V>) -> Option<&Part<K, V>> {
         let slot = map.var.slot();
         // SAFETY: I9: a short look.
         let parts = unsafe { &self.scratch().maps.parts };
@@ -125,10 +123,7 @@ impl Workspace<'_> {
     }
 
     /// The attempt's part of a map.
-    pub(super) fn part_of<K: Clone + Send + Sync + 'static, V: Send + Sync + 'static>(
-        &self,
-        map: &MapVar<K, V>,
-    ) -> &Part<K, V> {
+    pub(super) fn part_of<K: Key, V: Value>(&self, map: &MapVar<K, V>) -> &Part<K, V> {
         if self.part(map).is_none() {
             // SAFETY: I9: no user code runs.
             let maps = unsafe { &mut self.scratch().maps };
@@ -152,8 +147,8 @@ impl Workspace<'_> {
         owned: impl FnOnce() -> K,
     ) -> Option<RowRef<'a, K, V>>
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
         C: Fn(&K) -> Ordering,
     {
         if let Some(part) = self.part(map) {
@@ -176,8 +171,8 @@ impl Workspace<'_> {
         f: impl FnOnce(&V) -> V,
     ) -> bool
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
         C: Fn(&K) -> Ordering,
     {
         if let Some(row) = self.part(map).and_then(|part| part.own_for_now(sought)) {
@@ -203,8 +198,8 @@ impl Workspace<'_> {
         owned: impl FnOnce() -> K,
     ) -> Option<RowRef<'a, K, V>>
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
         C: Fn(&K) -> Ordering,
     {
         let tree = self.tree(map);
@@ -235,8 +230,8 @@ impl Workspace<'_> {
         sought: &Sought<C>,
     ) -> Option<RowRef<'a, K, V>>
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
         C: Fn(&K) -> Ordering,
     {
         let (initial, functions) = part.merges(sought)?;
@@ -253,8 +248,8 @@ impl Workspace<'_> {
     /// Gives a key a value.
     pub(crate) fn map_put<K, V>(&self, map: &MapVar<K, V>, number: u64, key: K, value: V)
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         self.push_op(map, number, What::put(key, value));
     }
@@ -262,8 +257,8 @@ impl Workspace<'_> {
     /// Gives a key that is absent at the commit a value, and one that is there a function of its value.
     pub(crate) fn map_merge<K, V>(&self, map: &MapVar<K, V>, number: u64, key: K, value: V, f: MergeFn<V>)
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         let held = Held(Some(Row::new(key, value)));
         let initial = held.row();
@@ -287,8 +282,8 @@ impl Workspace<'_> {
     /// Takes a key out that is there: the row is what [`Workspace::map_get`] gave.
     pub(crate) fn map_remove<K, V>(&self, map: &MapVar<K, V>, number: u64, row: RowRef<'_, K, V>)
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         self.push_op(map, number, What::Remove(row.word, None));
     }
@@ -296,16 +291,16 @@ impl Workspace<'_> {
     /// Takes all keys out.
     pub(crate) fn map_clear<K, V>(&self, map: &MapVar<K, V>)
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         self.push_op(map, 0, What::Clear);
     }
 
     fn push_op<K, V>(&self, map: &MapVar<K, V>, number: u64, what: What<K, V>)
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         let part = self.part_of(map);
         self.note_map_write(&map.var);
@@ -317,8 +312,8 @@ impl Workspace<'_> {
     /// How many keys the attempt sees.
     pub(crate) fn map_len<K, V>(&self, map: &MapVar<K, V>) -> usize
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         let tree = self.tree(map);
         let Some(part) = self.part(map).filter(|part| part.any_ops()) else {
@@ -342,8 +337,8 @@ impl Workspace<'_> {
     /// Turns the merge functions of these keys of a map into values, so that the rows can be walked.
     pub(crate) fn map_promote<K, V>(&self, map: &MapVar<K, V>, of: impl Fn(&K) -> bool)
     where
-        K: Clone + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        K: Key,
+        V: Value,
     {
         let Some(part) = self.part(map) else { return };
         for (number, row) in part.merged_rows().into_iter().filter(|(_, row)| of(&row.key)) {

@@ -13,7 +13,7 @@ const KEEP: usize = 1 << 14;
 pub(crate) enum Seen {
     /// Rows of one number: how many there were (nearly always none or one).
     Number(u64, u32),
-    /// How many rows there are, or whether a key is in general there: what inserts and removals change.
+    /// How many rows there are: what inserts and removals change.
     Shape,
     /// All of it.
     Whole,
