@@ -13,7 +13,9 @@ pub fn space() -> Space {
 
 /// A call that registers to wait for `v` and gives up at once, as one does whose deadline has passed.
 pub fn register_and_cancel<T: Send + Sync + 'static>(v: &TVar<T>) {
-    drop(v.space().shared.registry.register(&[v.var.slot()], &Latch::new()));
+    let (space, slots) = (v.space(), [v.var.slot()]);
+    let ticket = space.shared.registry.enter(&slots, &Latch::new());
+    space.shared.registry.leave(&slots, ticket);
 }
 
 /// What a thread's end does, while its locals still work. A model's threads call it last.

@@ -96,6 +96,7 @@
 //! The [`guide`] goes further. The promises are numbered (§1.1 ...) and collected in the repository's `ARCHITECTURE.md`.
 //!
 //! # Features
+//! * `async`: [`atomically_async!`] and the like, transactions as futures on any executor; [`watch`], a stream of what variables hold.
 //! * `hooks`: the module `hooks`, points at which a test can stop a thread to force an interleaving.
 //! * `reference`: the module `reference`, the same semantics in a few hundred lines of safe code on a general persistent map.
 
@@ -103,6 +104,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod after;
+#[cfg(feature = "async")]
+mod asynchronous;
 mod attempt;
 mod call;
 mod commit;
@@ -130,6 +133,8 @@ pub mod map;
 pub mod reference;
 
 pub use after::AfterCommit;
+#[cfg(feature = "async")]
+pub use asynchronous::{Watch, atomically_async, try_atomically_async, watch};
 pub use attempt::{Abort, Isolation, Label, Stm, Stop};
 pub use call::{atomically, try_atomically};
 pub use commit::Backoff;

@@ -271,7 +271,7 @@ impl Attempt<'_> {
                 Ok(())
             }
             Err(slot) => {
-                self.rare().lost_to = Some(slot);
+                self.rare().history.lost_to = Some(slot);
                 Err(self.stop(StopKind::Stale))
             }
         }

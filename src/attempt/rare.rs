@@ -18,6 +18,12 @@ pub(super) struct Rare {
     /// The earliest deadline among the attempt's alternatives that are waiting.
     pub(super) wake_at: Option<Instant>,
     pub(super) pause: Pause,
+    pub(super) history: History,
+}
+
+/// What a call has gone through.
+#[derive(Clone, Copy, Default)]
+pub(super) struct History {
     /// Runs of the closure that did not commit.
     pub(super) reruns: u64,
     /// Attempts lost to other commits, and the variable of the last such loss.

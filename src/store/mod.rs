@@ -16,9 +16,12 @@ mod index;
 mod kept;
 mod limbo;
 mod local;
+#[cfg(feature = "async")]
+mod look;
 mod map;
 mod member;
 mod merge;
+mod newest;
 mod node;
 mod pins;
 mod pool;
@@ -39,7 +42,9 @@ pub(crate) use cell::Var;
 pub(crate) use kept::KeptSnapshot;
 #[cfg(tvar_loom)]
 pub(crate) use local::leave_thread;
-pub(crate) use local::{CallSite, clear_died, died_in_attempt, enter_call, leave_call, outside_attempt};
+pub(crate) use local::{clear_died, died_in_attempt, enter_call, leave_call, outside_attempt};
+#[cfg(feature = "async")]
+pub(crate) use look::Look;
 pub(crate) use map::{
     Key, Keys, Kind, MapVar, MapWaits, RowRef, Sought, Value, Walk, compare_by_eq, kind_of, number_of,
 };

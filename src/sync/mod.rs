@@ -6,8 +6,11 @@
 pub(crate) mod latch;
 pub(crate) mod probe;
 pub(crate) mod random;
+pub(crate) mod site;
 pub(crate) mod steps;
 pub(crate) mod time;
+#[cfg(feature = "async")]
+mod waker;
 
 #[cfg(not(tvar_loom))]
 pub(crate) mod atomic {

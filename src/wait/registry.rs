@@ -8,8 +8,11 @@
 
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence, model_fence};
 use crate::sync::latch::Latch;
+use crate::sync::plain;
 use crate::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use crossbeam_utils::CachePadded;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 /// Lists by slot number; a power of two.
 const BUCKETS: usize = if cfg!(tvar_loom) { 1 } else { 256 };
@@ -37,28 +40,30 @@ struct Bucket {
     waiting: AtomicUsize,
     /// A committer found the list locked: the holder wakes everybody when it lets go.
     owed: AtomicBool,
-    list: Mutex<Vec<Waiter>>,
+    list: Mutex<Waiters>,
 }
 
-#[derive(Debug)]
-struct Waiter {
-    slot: u32,
-    latch: Arc<Latch>,
+/// Who waits for the slots of a bucket: by slot and ticket, so that leaving costs the logarithm of their number.
+type Waiters = BTreeMap<(u32, u64), Arc<Latch>>;
+
+/// The waiters of a slot.
+fn of(slot: u32) -> RangeInclusive<(u32, u64)> {
+    (slot, 0)..=(slot, u64::MAX)
 }
 
 impl Bucket {
     fn new() -> Self {
-        Bucket { waiting: AtomicUsize::new(0), owed: AtomicBool::new(false), list: Mutex::new(Vec::new()) }
+        Bucket { waiting: AtomicUsize::new(0), owed: AtomicBool::new(false), list: Mutex::default() }
     }
 
     /// Works on the list, then pays what committers left owing meanwhile.
-    fn change(&self, change: impl FnOnce(&mut Vec<Waiter>)) {
+    fn change(&self, change: impl FnOnce(&mut Waiters)) {
         let mut list = self.list.lock();
         change(&mut list);
         self.unlock(list);
     }
 
-    fn unlock(&self, list: MutexGuard<'_, Vec<Waiter>>) {
+    fn unlock(&self, list: MutexGuard<'_, Waiters>) {
         drop(list);
         loop {
             // ORDERING: SeqCst fence: the unlocking comes before the look at the note; partner: the fence in `wake`.
@@ -71,14 +76,14 @@ impl Bucket {
             // ORDERING: AcqRel: what the committers whose notes this clears have published comes before the waiters' look at the
             // root; partner: the swap in `wake`.
             self.owed.swap(false, Ordering::AcqRel);
-            let all: Vec<_> = list.iter().map(|waiter| waiter.latch.clone()).collect();
+            let all: Vec<_> = list.values().cloned().collect();
             drop(list);
             all.iter().for_each(|latch| latch.open());
         }
     }
 
-    /// Opens the latches of the waiters that `pick` chooses, or has somebody else open them all (`false`).
-    fn wake(&self, pick: impl Fn(&Waiter) -> bool) -> bool {
+    /// Opens the latches of these waiters, or has somebody else open them all (`false`).
+    fn wake(&self, whose: RangeInclusive<(u32, u64)>) -> bool {
         let list = self.list.try_lock().or_else(|| {
             // ORDERING: AcqRel: partner: the swap in `unlock`.
             self.owed.swap(true, Ordering::AcqRel);
@@ -88,7 +93,7 @@ impl Bucket {
             self.list.try_lock()
         });
         let Some(list) = list else { return false };
-        let picked: Vec<_> = list.iter().filter(|waiter| pick(waiter)).map(|waiter| waiter.latch.clone()).collect();
+        let picked: Vec<_> = list.range(whose).map(|(_, latch)| latch.clone()).collect();
         self.unlock(list);
         picked.iter().for_each(|latch| latch.open());
         true
@@ -110,11 +115,15 @@ impl Registry {
         &buckets[hash as usize % BUCKETS]
     }
 
-    /// Registers a call that is about to wait for any of `slots` (distinct). It must look at the newest root after this.
-    pub(crate) fn register<'a>(&'a self, slots: &'a [u32], latch: &Arc<Latch>) -> Registration<'a> {
+    /// Registers a call that is about to wait for any of `slots` (distinct). It must look at the newest root after this, and
+    /// [leave](Registry::leave) in the end. Its ticket.
+    pub(crate) fn enter(&self, slots: &[u32], latch: &Arc<Latch>) -> u64 {
+        static NEXT: plain::AtomicU64 = plain::AtomicU64::new(0);
+        // ORDERING: Relaxed: only uniqueness counts.
+        let ticket = NEXT.fetch_add(1, plain::Ordering::Relaxed);
         for &slot in slots {
             let bucket = self.bucket(slot);
-            bucket.change(|list| list.push(Waiter { slot, latch: latch.clone() }));
+            bucket.change(|list| drop(list.insert((slot, ticket), latch.clone())));
             // ORDERING: SeqCst: as `parked` below.
             bucket.waiting.fetch_add(1, Ordering::SeqCst);
         }
@@ -122,7 +131,19 @@ impl Registry {
         // the committer's swap.
         self.parked.0.fetch_add(1, Ordering::SeqCst);
         model_fence();
-        Registration { registry: self, slots, latch: latch.clone() }
+        ticket
+    }
+
+    /// Takes a call out: no trace of it is left (§3.7).
+    pub(crate) fn leave(&self, slots: &[u32], ticket: u64) {
+        for &slot in slots {
+            let bucket = self.bucket(slot);
+            bucket.change(|list| drop(list.remove(&(slot, ticket))));
+            // ORDERING: SeqCst: counts go down after the entry has gone; a committer that still sees them finds nothing.
+            bucket.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+        // ORDERING: SeqCst: as above.
+        self.parked.0.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Whether any call waits; asked by every commit, after its swap.
@@ -140,7 +161,7 @@ impl Registry {
             let bucket = self.bucket(slot);
             // ORDERING: SeqCst: as `anyone`.
             if bucket.waiting.load(Ordering::SeqCst) > 0 {
-                delivered &= bucket.wake(|waiter| waiter.slot == slot);
+                delivered &= bucket.wake(of(slot));
             }
         }
         delivered
@@ -151,7 +172,7 @@ impl Registry {
     pub(crate) fn wake_all(&self) -> bool {
         let mut delivered = true;
         for bucket in self.buckets.get().into_iter().flatten() {
-            delivered &= bucket.wake(|_| true);
+            delivered &= bucket.wake((0, 0)..=(u32::MAX, u64::MAX));
         }
         delivered
     }
@@ -166,35 +187,9 @@ impl Registry {
     pub(crate) fn waiting_for(&self, slot: u32) -> usize {
         let mut count = 0;
         if self.buckets.get().is_some() {
-            self.bucket(slot).change(|list| count = list.iter().filter(|waiter| waiter.slot == slot).count());
+            self.bucket(slot).change(|list| count = list.range(of(slot)).count());
         }
         count
-    }
-}
-
-/// A registered call; leaves no trace when dropped (§3.7).
-pub(crate) struct Registration<'a> {
-    registry: &'a Registry,
-    slots: &'a [u32],
-    latch: Arc<Latch>,
-}
-
-impl Drop for Registration<'_> {
-    fn drop(&mut self) {
-        for &slot in self.slots {
-            let bucket = self.registry.bucket(slot);
-            bucket.change(|list| {
-                if let Some(at) =
-                    list.iter().position(|waiter| waiter.slot == slot && Arc::ptr_eq(&waiter.latch, &self.latch))
-                {
-                    list.swap_remove(at);
-                }
-            });
-            // ORDERING: SeqCst: counts go down after the entry has gone; a committer that still sees them finds nothing.
-            bucket.waiting.fetch_sub(1, Ordering::SeqCst);
-        }
-        // ORDERING: SeqCst: as above.
-        self.registry.parked.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -206,20 +201,21 @@ mod tests {
     fn only_waiters_of_the_slot_are_woken() {
         let registry = Registry::default();
         let (a, b) = (Latch::new(), Latch::new());
-        let ra = registry.register(&[1, 2], &a);
-        let rb = registry.register(&[3], &b);
+        let (ticket, other) = (registry.enter(&[1, 2], &a), registry.enter(&[3], &b));
         assert_eq!((registry.parked(), registry.waiting_for(2)), (2, 1));
         registry.wake(&[2, 7]);
         assert!(a.wait(Some(Instant::now())) && !b.wait(Some(Instant::now())));
-        drop((ra, rb));
-        assert_eq!((registry.parked(), registry.waiting_for(2), registry.anyone()), (0, 0, false));
+        registry.leave(&[1, 2], ticket);
+        assert_eq!((registry.waiting_for(2), registry.waiting_for(3)), (0, 1));
+        registry.leave(&[3], other);
+        assert_eq!((registry.parked(), registry.waiting_for(3), registry.anyone()), (0, 0, false));
     }
 
     #[test]
     fn a_committer_that_finds_a_bucket_locked_has_the_holder_wake_it() {
         let registry = Registry::default();
         let latch = Latch::new();
-        let _registration = registry.register(&[5], &latch);
+        registry.enter(&[5], &latch);
         let bucket = registry.bucket(5);
         bucket.change(|_| assert!(!registry.wake(&[5]), "left to the holder"));
         assert!(latch.wait(Some(Instant::now())));
