@@ -107,11 +107,14 @@ mod after;
 #[cfg(feature = "async")]
 mod asynchronous;
 mod attempt;
+#[cfg(not(tvar_loom))]
+mod blocked;
 mod call;
 mod commit;
 mod error;
 mod lock;
 mod macros;
+mod observed;
 mod options;
 mod snapshot;
 mod space;
@@ -121,6 +124,7 @@ mod sync;
 mod tvar;
 mod tx;
 mod wait;
+mod waiting;
 
 pub mod guide;
 #[cfg(feature = "hooks")]
@@ -136,17 +140,22 @@ pub use after::AfterCommit;
 #[cfg(feature = "async")]
 pub use asynchronous::{Watch, atomically_async, try_atomically_async, watch};
 pub use attempt::{Abort, Isolation, Label, Stm, Stop};
+#[cfg(not(tvar_loom))]
+pub use blocked::BlockedReports;
 pub use call::{atomically, try_atomically};
 pub use commit::Backoff;
 pub use error::{TryError, TxError};
 pub use lock::{LockInfo, LockMode, LockParty};
 pub use map::{TMap, TOrdMap, View};
+pub use observed::{Conflict, LabelStats};
 pub use options::TxOptions;
 pub use snapshot::{Diff, Snapshot};
 pub use space::Space;
 pub use stats::Stats;
+pub use sync::site::Who;
 pub use tvar::TVar;
 pub use tx::Tx;
+pub use waiting::Waiting;
 
 /// The code in the README is run as tests.
 #[cfg(doctest)]

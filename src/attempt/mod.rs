@@ -9,12 +9,14 @@ mod control;
 mod hooks;
 mod locks;
 mod maps;
+mod observe;
 mod options;
 mod park;
 mod rare;
 mod run;
 #[cfg(feature = "async")]
 mod task;
+mod trace;
 
 pub(crate) use access::{Attempt, check_same_space};
 pub use control::{Abort, Stm, Stop};

@@ -2,13 +2,14 @@
 
 use super::access::Attempt;
 use super::run::{Ended, Locked, Session};
+use super::trace::event;
 use crate::store::{Count, MapWaits, died_in_attempt, drop_panic, outside_attempt};
 use crate::sync::Arc;
 use crate::sync::latch::Latch;
 use crate::sync::site::CallSite;
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::Instant;
-use crate::wait::Registry;
+use crate::wait::{Registry, Sleeper};
 use std::ops::Deref;
 use std::panic::resume_unwind;
 
@@ -53,8 +54,8 @@ impl Attempt<'_> {
     ///
     /// No snapshot is held: the stamps in the newest root say whether something is newer.
     fn park(&self, registry: &Registry, waits: &Waits, until: Option<Instant>) -> Parked {
-        let latch = Latch::new();
-        let registration = Registration::begin(registry, &waits.slots, &latch);
+        let sleeper = Arc::new(Sleeper::new(Latch::new(), self.call.who()));
+        let registration = Registration::begin(registry, &waits.slots, sleeper);
         pass(Point::Register);
         let mut slept = false;
         loop {
@@ -67,12 +68,12 @@ impl Attempt<'_> {
                 self.ws.count(Count::Parked);
             }
             pass(Point::Park);
-            if !latch.wait(until) {
+            if !registration.sleeper.latch.wait(until) {
                 drop(registration);
                 pass(Point::Wake);
                 return Parked::TimedOut;
             }
-            latch.reset();
+            registration.sleeper.latch.reset();
         }
         drop(registration);
         if slept {
@@ -100,6 +101,7 @@ impl Session<'_> {
             resume_unwind(payload);
         }
         self.attempt.rare().history.waits += 1;
+        event!(DEBUG, self.attempt.call, reads = waits.slots.len(), "waits for a change");
         #[cfg(feature = "async")]
         if self.attempt.call.options.is_task {
             return Err(Ended::Suspended(Box::new(self.attempt.suspend(waits, until))));
@@ -118,22 +120,21 @@ impl Session<'_> {
 pub(super) struct Registration<R: Deref<Target = Registry>, S: AsRef<[u32]>> {
     registry: R,
     slots: S,
-    ticket: u64,
+    pub(super) sleeper: Arc<Sleeper>,
 }
 
 impl<R: Deref<Target = Registry>, S: AsRef<[u32]>> Registration<R, S> {
     /// It must look at the newest version after this (W1).
-    pub(super) fn begin(registry: R, slots: S, latch: &Arc<Latch>) -> Self {
-        let mut ticket = 0;
+    pub(super) fn begin(registry: R, slots: S, sleeper: Arc<Sleeper>) -> Self {
         // Others may be woken (W2), which may be an executor's code.
-        outside_attempt(|| ticket = registry.enter(slots.as_ref(), latch));
-        Registration { registry, slots, ticket }
+        outside_attempt(|| registry.enter(slots.as_ref(), &sleeper));
+        Registration { registry, slots, sleeper }
     }
 }
 
 impl<R: Deref<Target = Registry>, S: AsRef<[u32]>> Drop for Registration<R, S> {
     fn drop(&mut self) {
-        outside_attempt(|| self.registry.leave(self.slots.as_ref(), self.ticket));
+        outside_attempt(|| self.registry.leave(self.slots.as_ref(), &self.sleeper));
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Rare {
     pub(super) wake_at: Option<Instant>,
     pub(super) pause: Pause,
     pub(super) history: History,
+    /// The call is to be counted under its label.
+    pub(super) observed: bool,
 }
 
 /// What a call has gone through.
@@ -31,6 +33,10 @@ pub(super) struct History {
     pub(super) lost_to: Option<u32>,
     /// Times that the call slept.
     pub(super) waits: u64,
+    /// Times that it stood in line for a lock; of a running call, before its last sleep.
+    pub(super) lock_waits: u64,
+    /// Deadlocks in which it has given way.
+    pub(super) deadlocks: u64,
 }
 
 /// The place for it.

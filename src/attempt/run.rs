@@ -4,16 +4,19 @@ use super::access::Attempt;
 use super::clock::Start;
 use super::control::{Abort, Reason, Recorded, Stop, StopKind};
 use super::hooks::{discard, run_all};
+use super::observe::End;
 use super::options::{Isolation, Options};
 use super::rare::{History, Rare};
 #[cfg(feature = "async")]
 use super::task::Suspended;
+use super::trace::event;
 use crate::commit::{self, Outcome, Rules, Shared, Turn, Undisturbed};
 use crate::lock::Cycle;
 use crate::store::{Count, Store, Watch, drop_panic, enter_call, leave_call};
 use crate::sync::Arc;
-use crate::sync::site::CallSite;
+use crate::sync::site::{CallSite, Who};
 use crate::sync::steps::{Point, pass};
+use crate::sync::thread;
 use crate::sync::time::Instant;
 use std::any::Any;
 use std::mem::ManuallyDrop;
@@ -25,6 +28,13 @@ pub(crate) struct Call<'s> {
     pub(crate) shared: &'s Shared,
     pub(crate) options: &'s Options,
     pub(crate) site: CallSite,
+}
+
+impl Call<'_> {
+    /// As reports name it.
+    pub(super) fn who(&self) -> Who {
+        Who::new(self.options.label.as_ref(), self.site)
+    }
 }
 
 /// Why a call ended without a result.
@@ -59,7 +69,7 @@ pub(crate) struct Loss {
 
 impl Loss {
     pub(super) fn of(history: &History, cycle: Cycle) -> Loss {
-        let History { reruns, lost, lost_to, waits } = *history;
+        let History { reruns, lost, lost_to, waits, .. } = *history;
         Loss { lost, attempts: 1 + reruns, waits, lost_to, cycle }
     }
 }
@@ -174,6 +184,9 @@ impl Drop for Guard<'_, '_> {
             session.roll_back(Locked::Released).into_iter().for_each(drop_panic);
         }
         session.turn = None;
+        if thread::panicking() {
+            session.attempt.ended(End::Panicked);
+        }
         let table = &session.attempt.call.shared.locks;
         session.attempt.if_rare(|rare| rare.locks.leave(table));
         session.attempt.drop_rare();
@@ -198,13 +211,16 @@ pub(super) fn run_from<R, E>(
 ) -> Result<R, Failure<E>> {
     enter_call(&call.site);
     let attempt = Attempt::begin(call, start);
-    if let Some(history) = before {
-        attempt.rare().history = history;
-        attempt.ws.count(Count::Reruns);
-    }
     // Dropped by hand: on the way that most calls take nothing is left to drop.
     let mut session = ManuallyDrop::new(Session { attempt, turn: None, open: true });
     let guard = Guard(&mut session);
+    if call.options.label.is_some() {
+        guard.0.attempt.begin_labelled();
+    }
+    if let Some(history) = before {
+        guard.0.attempt.rare().history = history;
+        guard.0.attempt.ws.count(Count::Reruns);
+    }
     pass(Point::Begin);
     // The closure is called in one place, so that it is inlined there; what follows a loss is out of line.
     let value = loop {
@@ -224,6 +240,7 @@ pub(super) fn run_from<R, E>(
             },
             Decision::Again(kind) => kind.into(),
             Decision::Abort(error) => {
+                guard.0.attempt.ended(End::Aborted);
                 if let Some(payload) = guard.0.roll_back(Locked::Released) {
                     discard(error);
                     resume_unwind(payload);
@@ -236,9 +253,12 @@ pub(super) fn run_from<R, E>(
     guard.0.finish();
     // Nothing is left that its drop would have to end.
     std::mem::forget(guard);
+    #[cfg(feature = "tracing")]
+    let attempts = session.attempt.number();
     if session.attempt.has_rare() {
         run_commit_hooks(ManuallyDrop::into_inner(session).attempt);
     }
+    event!(TRACE, call, attempts, "committed");
     Ok(value)
 }
 
@@ -246,6 +266,7 @@ pub(super) fn run_from<R, E>(
 #[cold]
 #[inline(never)]
 fn run_commit_hooks(attempt: Attempt<'_>) {
+    attempt.ended(End::Committed);
     if let Some(payload) = run_all(attempt.take_hooks(true)) {
         resume_unwind(payload);
     }
@@ -270,6 +291,8 @@ impl<'s> Session<'s> {
             Lost::GaveWay | Lost::Commit(Outcome::GaveWay) => {
                 self.roll_back_or_unwind(Locked::Released);
                 self.attempt.ws.count(Count::Deadlocks);
+                self.attempt.rare().history.deadlocks += 1;
+                event!(WARN, self.attempt.call, "gave way in a deadlock");
                 if self.attempt.call.options.fail_on_deadlock {
                     return Err(Ended::Deadlock(self.loss()));
                 }
@@ -295,6 +318,8 @@ impl<'s> Session<'s> {
     }
 
     pub(super) fn loss(&mut self) -> Loss {
+        self.attempt.ended(End::Failed);
+        event!(INFO, self.attempt.call, attempts = self.attempt.number(), "ran into a limit of its options");
         let mut rare = self.attempt.rare();
         let cycle = rare.locks.cycle.take().unwrap_or_default();
         Loss::of(&rare.history, cycle)
@@ -341,6 +366,9 @@ impl<'s> Session<'s> {
             line: &mut line,
         };
         let outcome = commit::commit(ws, call.shared, &mut self.turn, u32::from(lost), rules);
+        if matches!(outcome, Outcome::Committed) {
+            self.attempt.observe_commit();
+        }
         self.attempt.if_rare(|rare| (rare.ensured, rare.pause) = (ensured, pause));
         outcome
     }
@@ -349,6 +377,15 @@ impl<'s> Session<'s> {
     fn lose(&mut self, slot: Option<u32>) -> Result<(), Ended> {
         self.roll_back_or_unwind(Locked::Carried);
         self.attempt.ws.count(Count::Conflicts);
+        if let Some(slot) = slot {
+            self.attempt.observe_conflict(slot);
+            event!(
+                DEBUG,
+                self.attempt.call,
+                variable = self.attempt.ws.store().describe(slot),
+                "lost to another commit"
+            );
+        }
         let (options, deadline) = (self.attempt.call.options, self.attempt.deadline());
         let mut rare = self.attempt.rare();
         let History { lost, lost_to, .. } = &mut rare.history;
@@ -366,6 +403,7 @@ impl<'s> Session<'s> {
             self.attempt.rare().pause.wait(options.backoff);
             return Ok(());
         }
+        event!(INFO, self.attempt.call, lost, "takes the turn");
         self.turn = self.attempt.call.shared.turnstile.take(deadline);
         if self.turn.is_none() {
             return Err(Ended::TimedOut(self.loss()));

@@ -3,6 +3,7 @@
 use super::access::Attempt;
 use super::clock::Start;
 use super::control::Abort;
+use super::observe::{End, count};
 use super::options::Options;
 use super::park::{Registration, Waits, futile};
 use super::rare::History;
@@ -11,10 +12,10 @@ use crate::commit::Shared;
 use crate::store::{Count, Look, Store, enter_call, leave_call};
 use crate::sync::Arc;
 use crate::sync::latch::Latch;
-use crate::sync::site::CallSite;
+use crate::sync::site::{CallSite, Who};
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::{Instant, after};
-use crate::wait::Registry;
+use crate::wait::{Registry, Sleeper};
 use futures_timer::Delay;
 use std::future::Future;
 use std::ops::Deref;
@@ -58,7 +59,7 @@ pub(crate) struct Suspended {
 impl Attempt<'_> {
     /// Of an attempt that will have ended when the sleep begins.
     pub(super) fn suspend(&self, waits: Waits, until: Option<Instant>) -> Suspended {
-        let history = Some(self.if_rare(|rare| rare.history));
+        let history = Some(self.history());
         Suspended { history, start: self.start.latest(), version: self.ws.version(), waits, until }
     }
 }
@@ -101,7 +102,13 @@ impl Task {
                             let Suspended { start, history, .. } = &sleep.suspended;
                             let deadline = self.options.timeout.and_then(|limit| after(*start, limit));
                             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                                let loss = Loss::of(&history.unwrap_or_default(), Default::default());
+                                let history = history.unwrap_or_default();
+                                if let Some(label) = &self.options.label
+                                    && self.shared.registry.is_observed()
+                                {
+                                    count(&self.shared, label, &history, End::Failed);
+                                }
+                                let loss = Loss::of(&history, Default::default());
                                 return Poll::Ready(Err(Failure::Ended(Ended::TimedOut(loss))));
                             }
                             // An alternative's own: the closure goes on from there.
@@ -166,9 +173,8 @@ impl Task {
 /// A call that sleeps.
 struct Sleep {
     suspended: Suspended,
-    _registration: Registration<Lists, Vec<u32>>,
+    registration: Registration<Lists, Vec<u32>>,
     store: Arc<Store>,
-    latch: Arc<Latch>,
     timer: Option<Delay>,
     /// A look has found that nothing had changed.
     slept: bool,
@@ -186,17 +192,19 @@ impl Sleep {
         latch.open();
         let timer = suspended.until.map(|until| Delay::new(until.saturating_duration_since(Instant::now())));
         let slots = std::mem::take(&mut suspended.waits.slots);
-        let _registration = Registration::begin(Lists(task.shared.clone()), slots, &latch);
+        let sleeper = Arc::new(Sleeper::new(latch, Who::new(task.options.label.as_ref(), task.site)));
+        let registration = Registration::begin(Lists(task.shared.clone()), slots, sleeper);
         pass(Point::Register);
-        Sleep { suspended, _registration, store: task.store.clone(), latch, timer, slept: false }
+        Sleep { suspended, registration, store: task.store.clone(), timer, slept: false }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, site: &CallSite) -> Poll<Woken> {
         for _ in 0..SLEEPS_PER_POLL {
-            if !self.latch.poll(cx.waker()) {
+            let latch = &self.registration.sleeper.latch;
+            if !latch.poll(cx.waker()) {
                 return self.poll_timer(cx);
             }
-            self.latch.reset();
+            latch.reset();
             if self.look(site) {
                 return Poll::Ready(Woken::ByChange);
             }

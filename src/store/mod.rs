@@ -64,6 +64,7 @@ use crossbeam_utils::CachePadded;
 use kept::{Keeping, KeptRecord};
 use member::{COUNTS, Member};
 use node::{FAN, Root};
+use pins::Pinned;
 use slots::FreeSlots;
 use std::any::Any;
 use std::collections::HashMap;
@@ -191,6 +192,18 @@ impl Store {
     /// The version of the newest root.
     pub(crate) fn version(self: &Arc<Self>) -> u64 {
         KeptSnapshot::take_newest(self).version()
+    }
+
+    /// The oldest version that a thread or a kept snapshot pins.
+    pub(crate) fn oldest_pinned(&self) -> Option<u64> {
+        let words = self.members().flat_map(|member| &member.words).chain(self.kept_records().map(|kept| &kept.word));
+        words
+            // ORDERING: Relaxed: a figure to look at.
+            .filter_map(|word| match pins::decode(word.load(Ordering::Relaxed)) {
+                Pinned::Exactly(version) | Pinned::From(version) => Some(version),
+                Pinned::Nothing => None,
+            })
+            .min()
     }
 
     /// Sums over all threads, the ones gone included, in the order of [`Count`].

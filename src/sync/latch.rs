@@ -1,6 +1,5 @@
 //! A latch: one thread, or one task, sleeps until somebody opens it.
 
-use super::Arc;
 use super::atomic::{AtomicBool, Ordering};
 use super::thread::{self, Thread};
 use super::time::Instant;
@@ -26,14 +25,14 @@ enum Sleeper {
 
 impl Latch {
     /// A closed latch for the calling thread.
-    pub(crate) fn new() -> Arc<Latch> {
-        Arc::new(Latch { open: AtomicBool::new(false), sleeper: Sleeper::Thread(thread::current()) })
+    pub(crate) fn new() -> Latch {
+        Latch { open: AtomicBool::new(false), sleeper: Sleeper::Thread(thread::current()) }
     }
 
     /// A closed latch for a task.
     #[cfg(feature = "async")]
-    pub(crate) fn for_task() -> Arc<Latch> {
-        Arc::new(Latch { open: AtomicBool::new(false), sleeper: Sleeper::Task(WakerCell::default()) })
+    pub(crate) fn for_task() -> Latch {
+        Latch { open: AtomicBool::new(false), sleeper: Sleeper::Task(WakerCell::default()) }
     }
 
     /// Lets the sleeper go on. Of a task, that runs the executor's code.

@@ -6,9 +6,8 @@
 //! A commit never waits for a bucket's lock (§4.1): a committer that finds it taken leaves a note, and whoever holds it wakes the whole
 //! bucket after letting go (W2). Who is woken for nothing finds its variables unchanged and sleeps on.
 
+use super::sleeper::Sleeper;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence, model_fence};
-use crate::sync::latch::Latch;
-use crate::sync::plain;
 use crate::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use crossbeam_utils::CachePadded;
 use std::collections::BTreeMap;
@@ -16,6 +15,9 @@ use std::ops::RangeInclusive;
 
 /// Lists by slot number; a power of two.
 const BUCKETS: usize = if cfg!(tvar_loom) { 1 } else { 256 };
+
+/// In the count of registered calls: commits are to be observed.
+const OBSERVED: usize = 1 << (usize::BITS - 1);
 
 /// The waiters of one space.
 #[derive(Debug, Default)]
@@ -44,7 +46,7 @@ struct Bucket {
 }
 
 /// Who waits for the slots of a bucket: by slot and ticket, so that leaving costs the logarithm of their number.
-type Waiters = BTreeMap<(u32, u64), Arc<Latch>>;
+type Waiters = BTreeMap<(u32, u64), Arc<Sleeper>>;
 
 /// The waiters of a slot.
 fn of(slot: u32) -> RangeInclusive<(u32, u64)> {
@@ -78,7 +80,7 @@ impl Bucket {
             self.owed.swap(false, Ordering::AcqRel);
             let all: Vec<_> = list.values().cloned().collect();
             drop(list);
-            all.iter().for_each(|latch| latch.open());
+            all.iter().for_each(|sleeper| sleeper.latch.open());
         }
     }
 
@@ -93,9 +95,9 @@ impl Bucket {
             self.list.try_lock()
         });
         let Some(list) = list else { return false };
-        let picked: Vec<_> = list.range(whose).map(|(_, latch)| latch.clone()).collect();
+        let picked: Vec<_> = list.range(whose).map(|(_, sleeper)| sleeper.clone()).collect();
         self.unlock(list);
-        picked.iter().for_each(|latch| latch.open());
+        picked.iter().for_each(|sleeper| sleeper.latch.open());
         true
     }
 }
@@ -116,14 +118,11 @@ impl Registry {
     }
 
     /// Registers a call that is about to wait for any of `slots` (distinct). It must look at the newest root after this, and
-    /// [leave](Registry::leave) in the end. Its ticket.
-    pub(crate) fn enter(&self, slots: &[u32], latch: &Arc<Latch>) -> u64 {
-        static NEXT: plain::AtomicU64 = plain::AtomicU64::new(0);
-        // ORDERING: Relaxed: only uniqueness counts.
-        let ticket = NEXT.fetch_add(1, plain::Ordering::Relaxed);
+    /// [leave](Registry::leave) in the end.
+    pub(crate) fn enter(&self, slots: &[u32], sleeper: &Arc<Sleeper>) {
         for &slot in slots {
             let bucket = self.bucket(slot);
-            bucket.change(|list| drop(list.insert((slot, ticket), latch.clone())));
+            bucket.change(|list| drop(list.insert((slot, sleeper.ticket), sleeper.clone())));
             // ORDERING: SeqCst: as `parked` below.
             bucket.waiting.fetch_add(1, Ordering::SeqCst);
         }
@@ -131,14 +130,13 @@ impl Registry {
         // the committer's swap.
         self.parked.0.fetch_add(1, Ordering::SeqCst);
         model_fence();
-        ticket
     }
 
     /// Takes a call out: no trace of it is left (§3.7).
-    pub(crate) fn leave(&self, slots: &[u32], ticket: u64) {
+    pub(crate) fn leave(&self, slots: &[u32], sleeper: &Sleeper) {
         for &slot in slots {
             let bucket = self.bucket(slot);
-            bucket.change(|list| drop(list.remove(&(slot, ticket))));
+            bucket.change(|list| drop(list.remove(&(slot, sleeper.ticket))));
             // ORDERING: SeqCst: counts go down after the entry has gone; a committer that still sees them finds nothing.
             bucket.waiting.fetch_sub(1, Ordering::SeqCst);
         }
@@ -146,7 +144,23 @@ impl Registry {
         self.parked.0.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Whether any call waits; asked by every commit, after its swap.
+    /// Makes commits go the longer way, as if somebody waited: they are to be observed (O2).
+    pub(crate) fn set_observed(&self, observed: bool) {
+        // ORDERING: SeqCst: as the other changes of this word.
+        if observed {
+            self.parked.0.fetch_or(OBSERVED, Ordering::SeqCst);
+        } else {
+            self.parked.0.fetch_and(!OBSERVED, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether commits are to be observed.
+    pub(crate) fn is_observed(&self) -> bool {
+        // ORDERING: Relaxed: what is observed goes through a mutex.
+        self.parked.0.load(Ordering::Relaxed) & OBSERVED != 0
+    }
+
+    /// Whether any call waits, or commits are observed; asked by every commit, after its swap.
     #[inline(always)]
     pub(crate) fn anyone(&self) -> bool {
         // ORDERING: SeqCst: after the swap in the total order; partner: `register`.
@@ -180,7 +194,20 @@ impl Registry {
     /// Calls that wait.
     pub(crate) fn parked(&self) -> usize {
         // ORDERING: Acquire: a count to look at.
-        self.parked.0.load(Ordering::Acquire)
+        self.parked.0.load(Ordering::Acquire) & !OBSERVED
+    }
+
+    /// Every call that waits, with the slots that it waits for, in the order in which they began.
+    pub(crate) fn list(&self) -> Vec<(Arc<Sleeper>, Vec<u32>)> {
+        let mut all: BTreeMap<u64, (Arc<Sleeper>, Vec<u32>)> = BTreeMap::new();
+        for bucket in self.buckets.get().into_iter().flatten() {
+            bucket.change(|list| {
+                for ((slot, ticket), sleeper) in list.iter() {
+                    all.entry(*ticket).or_insert_with(|| (sleeper.clone(), Vec::new())).1.push(*slot);
+                }
+            });
+        }
+        all.into_values().collect()
     }
 
     /// Calls that wait for this slot.
@@ -197,29 +224,52 @@ impl Registry {
 mod tests {
     use super::*;
 
+    fn sleeper() -> Arc<Sleeper> {
+        Arc::new(Sleeper::new(Latch::new(), Who::new(None, CallSite::here("test"))))
+    }
+
+    fn is_open(sleeper: &Sleeper) -> bool {
+        sleeper.latch.wait(Some(Instant::now()))
+    }
+
     #[test]
     fn only_waiters_of_the_slot_are_woken() {
         let registry = Registry::default();
-        let (a, b) = (Latch::new(), Latch::new());
-        let (ticket, other) = (registry.enter(&[1, 2], &a), registry.enter(&[3], &b));
+        let (a, b) = (sleeper(), sleeper());
+        registry.enter(&[1, 2], &a);
+        registry.enter(&[3], &b);
         assert_eq!((registry.parked(), registry.waiting_for(2)), (2, 1));
+        let listed: Vec<_> = registry.list().into_iter().map(|(sleeper, slots)| (sleeper.ticket, slots)).collect();
+        assert_eq!(listed.iter().find(|(ticket, _)| *ticket == b.ticket).unwrap().1, [3]);
+        assert_eq!(listed[0].1.len() + listed[1].1.len(), 3);
         registry.wake(&[2, 7]);
-        assert!(a.wait(Some(Instant::now())) && !b.wait(Some(Instant::now())));
-        registry.leave(&[1, 2], ticket);
+        assert!(is_open(&a) && !is_open(&b));
+        registry.leave(&[1, 2], &a);
         assert_eq!((registry.waiting_for(2), registry.waiting_for(3)), (0, 1));
-        registry.leave(&[3], other);
+        registry.leave(&[3], &b);
         assert_eq!((registry.parked(), registry.waiting_for(3), registry.anyone()), (0, 0, false));
     }
 
     #[test]
     fn a_committer_that_finds_a_bucket_locked_has_the_holder_wake_it() {
         let registry = Registry::default();
-        let latch = Latch::new();
-        registry.enter(&[5], &latch);
+        let sleeper = sleeper();
+        registry.enter(&[5], &sleeper);
         let bucket = registry.bucket(5);
         bucket.change(|_| assert!(!registry.wake(&[5]), "left to the holder"));
-        assert!(latch.wait(Some(Instant::now())));
+        assert!(is_open(&sleeper));
     }
 
+    #[test]
+    fn observed_is_not_a_waiter() {
+        let registry = Registry::default();
+        registry.set_observed(true);
+        assert_eq!((registry.parked(), registry.anyone(), registry.is_observed()), (0, true, true));
+        registry.set_observed(false);
+        assert_eq!((registry.anyone(), registry.is_observed()), (false, false));
+    }
+
+    use crate::sync::latch::Latch;
+    use crate::sync::site::{CallSite, Who};
     use crate::sync::time::Instant;
 }
