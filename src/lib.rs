@@ -119,6 +119,7 @@ mod tvar;
 mod tx;
 mod wait;
 
+pub mod collections;
 pub mod guide;
 #[cfg(feature = "hooks")]
 pub mod hooks;
@@ -132,6 +133,9 @@ pub mod reference;
 pub use after::AfterCommit;
 pub use attempt::{Abort, Isolation, Label, Stm, Stop};
 pub use call::{atomically, try_atomically};
+pub use collections::{
+    TArray, TBarrier, TBoundedQueue, TBroadcast, TMVar, TOnce, TPriorityQueue, TQueue, TReceiver, TSemaphore, TSet,
+};
 pub use commit::Backoff;
 pub use error::{TryError, TxError};
 pub use lock::{LockInfo, LockMode, LockParty};
