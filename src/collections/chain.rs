@@ -191,10 +191,16 @@ impl<T: Send + Sync + 'static> End<T> {
 
     /// Puts an item before all others of this end, and of no other: into a segment of one slot (Q4).
     pub(super) fn put_back_apart(&self, tx: &Tx<'_>, item: T) {
-        let position = *tx.read(&self.position) - 1;
-        let next = Some(tx.read(&self.segment).clone());
-        tx.write(&self.segment, Segment::new(&self.position.space(), position, [Some(item)], next));
-        tx.write(&self.position, position);
+        let position = *tx.read(&self.position);
+        let mut segment = tx.read(&self.segment);
+        // One that was put back and taken again must not stay in the chain. Its link never changes, so this meets no writer.
+        while let ([_], None) = (&*segment.slots, segment.slot(position)) {
+            segment =
+                tx.read(&segment.next).as_ref().expect("an item that was put back leads to what it was put before");
+        }
+        let apart = Segment::new(&self.position.space(), position - 1, [Some(item)], Some(segment.clone()));
+        tx.write(&self.segment, apart);
+        tx.write(&self.position, position - 1);
     }
 
     /// What this end has before it in a snapshot.
