@@ -1,4 +1,5 @@
 //! §6.3, §1.7: what collections hold in bytes. An allocator counts, so one test runs at a time.
+#![allow(clippy::unit_arg, reason = "a closure of one statement ends with it")]
 
 #[path = "common/bytes.rs"]
 #[allow(dead_code, reason = "every test file uses its own part of this module")]

@@ -1,4 +1,5 @@
 //! §8, §1.1, §2.8, §1.2: misuse of collections by its message; what they are as types; what `Debug` shows.
+#![allow(clippy::unit_arg, reason = "a closure of one statement ends with it")]
 
 mod common;
 

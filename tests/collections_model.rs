@@ -1,4 +1,5 @@
 //! §6.3: every operation means what a plain collection's does, in any order, with parts undone by abort, retry and panic (§2.7 to §2.9, §3.2).
+#![allow(clippy::unit_arg, reason = "a closure of one statement ends with it")]
 
 mod collections_common;
 

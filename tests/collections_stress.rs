@@ -1,4 +1,5 @@
 //! §6.3 under load: exactly once, in order, with the books balanced, under a watchdog. `TVAR_STRESS_SECONDS` makes it longer.
+#![allow(clippy::unit_arg, reason = "a closure of one statement ends with it")]
 
 mod blocking_common;
 

@@ -1,4 +1,5 @@
 //! §6.3, §3.1 to §3.3: what of a collection blocks, what wakes it and what does not; alternatives; the `try_` twins.
+#![allow(clippy::unit_arg, reason = "a closure of one statement ends with it")]
 
 mod blocking_common;
 
