@@ -115,7 +115,7 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::super::value::Word;
-    use super::super::writes::{INLINE, Before, WriteSet};
+    use super::super::writes::{Before, INLINE, WriteSet};
 
     fn nothing() -> Before {
         Before { slot: std::ptr::null(), cell: None }
