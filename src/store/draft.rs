@@ -126,21 +126,18 @@ unsafe fn grow(root: *mut Root, pool: &mut Pool) {
 /// As for [`set`].
 #[cold]
 pub(super) unsafe fn keep_journal(root: *mut Root, base: &Root, changed: &[u32]) {
-    let mut journal = Some(Vec::new());
+    let (mut owed, mut slots) = (0, [0; JOURNAL]);
     // ORDERING: Acquire: partner: `set_told`.
     if !base.told.load(Ordering::Acquire) {
         // The base's debts become this root's, until its own committer has paid them (§4.1).
-        journal = match base.journal {
-            Journal::Unknown => None,
-            Journal::Slots { len, slots } => Some(slots[..usize::from(len)].to_vec()),
-        };
+        let Journal::Slots { len, slots: of_base } = base.journal else { return };
+        (owed, slots) = (usize::from(len), of_base);
     }
-    if let Some(mut owed) = journal.filter(|owed| owed.len() + changed.len() <= JOURNAL) {
-        owed.extend_from_slice(changed);
-        let mut slots = [0; JOURNAL];
-        slots[..owed.len()].copy_from_slice(&owed);
+    let len = owed + changed.len();
+    if let Some(room) = slots.get_mut(owed..len) {
+        room.copy_from_slice(changed);
         // SAFETY: the root is private.
-        unsafe { (*root).journal = Journal::Slots { len: owed.len() as u8, slots } };
+        unsafe { (*root).journal = Journal::Slots { len: len as u8, slots } };
     }
 }
 
