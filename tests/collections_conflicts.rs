@@ -210,6 +210,24 @@ fn s6_3_receivers_never_conflict_with_each_other() {
     assert_eq!(runs(&space, write, write), 2);
 }
 
+/// At every place in a segment, the border included: putting back looks at nothing that a writer changes.
+#[test]
+fn s6_3_putting_back_never_meets_a_writer() {
+    for length in 0..65 {
+        let space = Space::new();
+        let (queue, news) = (TQueue::with_items_in(&space, 0..length), TBroadcast::new_in(&space));
+        let reader = space.atomically(|tx| Ok(news.subscribe(tx)));
+        space.atomically(|tx| Ok((0..length).for_each(|n| news.write(tx, n))));
+        space.atomically(|tx| Ok((0..length).for_each(|_| assert!(reader.try_read(tx).is_some()))));
+        space.atomically(|tx| done(queue.flush(tx)));
+        assert_eq!(runs(&space, |tx| done(reader.unget(tx, 1)), |tx| done(news.write(tx, 2))), 1, "{length}");
+        assert_eq!(runs(&space, |tx| done(queue.unget(tx, 1)), |tx| done(queue.write(tx, 2))), 1, "{length}");
+        let read =
+            space.atomically(|tx| Ok([*reader.read(tx)?, *reader.read(tx)?, *queue.read(tx)?, *queue.read(tx)?]));
+        assert_eq!(read, [1, 2, 1, 2]);
+    }
+}
+
 #[test]
 fn s6_3_pushes_with_priorities_conflict_with_no_other() {
     let space = Space::new();
