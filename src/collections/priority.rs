@@ -14,8 +14,8 @@ use std::fmt;
 /// Among items of *equal* priority the one whose `push` was called first comes first: in one transaction, and among transactions of which one has ended before the other
 /// began. Where transactions overlap, their items of equal priority may come in any order, whichever commits first.
 ///
-/// Priorities are cloned with their entries, items never. *Costs*: O(log n) comparisons of priorities per operation, as in [`TOrdMap`]; to look at the first item or to take it
-/// out, O(pushes and pops of the same transaction) besides.
+/// Priorities are cloned with their entries, items never. *Costs*: O(log n) comparisons of priorities per operation, as in [`TOrdMap`], in a loop of pops
+/// as well; after pushes of the same transaction, to look at the first item or to take it out costs O(its pushes and pops) besides.
 ///
 /// ```
 /// use tvar::{TPriorityQueue, atomically};
