@@ -2,7 +2,7 @@
 
 use crate::attempt::{Abort, Call, Failure, Options, Stm, run};
 use crate::space::Space;
-use crate::store::CallSite;
+use crate::sync::site::CallSite;
 use crate::tx::Tx;
 use std::convert::Infallible;
 
@@ -85,8 +85,6 @@ pub(crate) fn try_atomically_in<R, E>(
     let call = Call { store: &space.store, shared: &space.shared, options: const { &Options::PLAIN }, site };
     run(&call, |attempt| f(&Tx { attempt })).map_err(|failure| match failure {
         Failure::Aborted(error) => error,
-        Failure::TimedOut(_) | Failure::TooManyAttempts(_) | Failure::Deadlock(_) => {
-            unreachable!("a plain call has no limits")
-        }
+        Failure::Ended(_) => unreachable!("a plain call has no limits"),
     })
 }

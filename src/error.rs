@@ -1,6 +1,6 @@
 //! Errors of transactions with options.
 
-use crate::attempt::{Failure, Label, Loss};
+use crate::attempt::{Ended, Failure, Label, Loss};
 use crate::lock::name_of;
 use crate::store::Store;
 use std::fmt;
@@ -56,21 +56,25 @@ pub enum TxError {
 }
 
 impl TxError {
-    pub(crate) fn deadlock(loss: Loss, label: Option<&Label>, store: &Store) -> TxError {
-        let waits = loss.cycle.into_iter().map(|(number, label, place)| {
-            format!("{} waits for `{}`", name_of(label.as_deref(), number), place.describe(|slot| store.describe(slot)))
-        });
-        TxError::Deadlock { label: label.cloned(), attempts: loss.attempts, cycle: waits.collect() }
-    }
-
-    pub(crate) fn timed_out(loss: Loss, label: Option<&Label>, store: &Store) -> TxError {
-        let lost_to = loss.lost_to.map(|slot| store.describe(slot));
-        TxError::TimedOut { label: label.cloned(), attempts: loss.attempts, waits: loss.waits, lost_to }
-    }
-
-    pub(crate) fn too_many_attempts(loss: Loss, label: Option<&Label>, store: &Store) -> TxError {
-        let lost_to = loss.lost_to.map(|slot| store.describe(slot));
-        TxError::TooManyAttempts { label: label.cloned(), attempts: loss.lost, lost_to }
+    fn new(ended: Ended, label: Option<&Label>, store: &Store) -> TxError {
+        let label = label.cloned();
+        let name = |slot| store.describe(slot);
+        match ended {
+            Ended::TimedOut(Loss { attempts, waits, lost_to, .. }) => {
+                TxError::TimedOut { label, attempts, waits, lost_to: lost_to.map(name) }
+            }
+            Ended::TooManyAttempts(Loss { lost, lost_to, .. }) => {
+                TxError::TooManyAttempts { label, attempts: lost, lost_to: lost_to.map(name) }
+            }
+            Ended::Deadlock(Loss { attempts, cycle, .. }) => {
+                let waits = cycle.into_iter().map(|(number, label, place)| {
+                    format!("{} waits for `{}`", name_of(label.as_deref(), number), place.describe(name))
+                });
+                TxError::Deadlock { label, attempts, cycle: waits.collect() }
+            }
+            #[cfg(feature = "async")]
+            Ended::Suspended(_) => unreachable!("whoever polls keeps it"),
+        }
     }
 
     /// How often the closure ran (after a timeout), or how many attempts were lost.
@@ -158,9 +162,7 @@ impl<E> TryError<E> {
     pub(crate) fn new(failure: Failure<E>, label: Option<&Label>, store: &Store) -> Self {
         match failure {
             Failure::Aborted(error) => TryError::Aborted(error),
-            Failure::TimedOut(loss) => TryError::Failed(TxError::timed_out(loss, label, store)),
-            Failure::TooManyAttempts(loss) => TryError::Failed(TxError::too_many_attempts(loss, label, store)),
-            Failure::Deadlock(loss) => TryError::Failed(TxError::deadlock(loss, label, store)),
+            Failure::Ended(ended) => TryError::Failed(TxError::new(ended, label, store)),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What the models in `loom-tests` need to reach; exists under `cfg(tvar_loom)` alone.
 
 use crate::space::Space;
+use crate::sync::Arc;
 use crate::sync::latch::Latch;
+use crate::sync::site::{CallSite, Who};
 use crate::tvar::TVar;
+use crate::wait::Sleeper;
 
 /// A space whose waiting lists were made by the calling thread.
 pub fn space() -> Space {
@@ -13,7 +16,10 @@ pub fn space() -> Space {
 
 /// A call that registers to wait for `v` and gives up at once, as one does whose deadline has passed.
 pub fn register_and_cancel<T: Send + Sync + 'static>(v: &TVar<T>) {
-    drop(v.space().shared.registry.register(&[v.var.slot()], &Latch::new()));
+    let (space, slots) = (v.space(), [v.var.slot()]);
+    let sleeper = Arc::new(Sleeper::new(Latch::new(), Who::new(None, CallSite::here("register_and_cancel"))));
+    space.shared.registry.enter(&slots, &sleeper);
+    space.shared.registry.leave(&slots, &sleeper);
 }
 
 /// What a thread's end does, while its locals still work. A model's threads call it last.

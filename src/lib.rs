@@ -96,6 +96,7 @@
 //! The [`guide`] goes further. The promises are numbered (§1.1 ...) and collected in the repository's `ARCHITECTURE.md`.
 //!
 //! # Features
+//! * `async`: [`atomically_async!`] and the like, transactions as futures on any executor; [`watch`], a stream of what variables hold.
 //! * `hooks`: the module `hooks`, points at which a test can stop a thread to force an interleaving.
 //! * `reference`: the module `reference`, the same semantics in a few hundred lines of safe code on a general persistent map.
 
@@ -103,12 +104,17 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod after;
+#[cfg(feature = "async")]
+mod asynchronous;
 mod attempt;
+#[cfg(not(tvar_loom))]
+mod blocked;
 mod call;
 mod commit;
 mod error;
 mod lock;
 mod macros;
+mod observed;
 mod options;
 mod snapshot;
 mod space;
@@ -118,6 +124,7 @@ mod sync;
 mod tvar;
 mod tx;
 mod wait;
+mod waiting;
 
 pub mod collections;
 pub mod guide;
@@ -131,7 +138,11 @@ pub mod map;
 pub mod reference;
 
 pub use after::AfterCommit;
+#[cfg(feature = "async")]
+pub use asynchronous::{Watch, atomically_async, try_atomically_async, watch};
 pub use attempt::{Abort, Isolation, Label, Stm, Stop};
+#[cfg(not(tvar_loom))]
+pub use blocked::BlockedReports;
 pub use call::{atomically, try_atomically};
 pub use collections::{
     TArray, TBarrier, TBoundedQueue, TBroadcast, TMVar, TOnce, TPriorityQueue, TQueue, TReceiver, TSemaphore, TSet,
@@ -140,12 +151,15 @@ pub use commit::Backoff;
 pub use error::{TryError, TxError};
 pub use lock::{LockInfo, LockMode, LockParty};
 pub use map::{TMap, TOrdMap, View};
+pub use observed::{Conflict, LabelStats};
 pub use options::TxOptions;
 pub use snapshot::{Diff, Snapshot};
 pub use space::Space;
 pub use stats::Stats;
+pub use sync::site::Who;
 pub use tvar::TVar;
 pub use tx::Tx;
+pub use waiting::Waiting;
 
 /// The code in the README is run as tests.
 #[cfg(doctest)]

@@ -58,7 +58,57 @@ macro_rules! try_atomically {
     ($($body:tt)+) => { $crate::__tvar_body!(typed; ($crate::try_atomically) $($body)+) };
 }
 
-/// The closures of the two macros.
+/// Runs a transaction as a future: [`atomically_async`](crate::atomically_async()) with a body instead of a closure that returns `Ok`.
+///
+/// The forms are those of [`atomically!`](crate::atomically!), to be awaited; with options the output is a `Result<_, `[`TxError`](crate::TxError)`>`. The
+/// future of a task that is spawned needs `move |tx|`.
+///
+/// ```
+/// use std::time::Duration;
+/// use tvar::{TVar, TxError, atomically_async};
+/// let slots = TVar::new(1);
+/// futures::executor::block_on(async {
+///     let left = atomically_async!(|tx| {
+///         tx.check(*tx.read(&slots) > 0)?;
+///         tx.modify(&slots, |n| n - 1);
+///         *tx.read(&slots)
+///     })
+///     .await;
+///     assert_eq!(left, 0);
+///     let none: Result<(), TxError> = atomically_async!(timeout = Duration::ZERO; |tx| tx.check(*tx.read(&slots) > 0)?).await;
+///     assert!(none.is_err());
+/// });
+/// ```
+#[cfg(feature = "async")]
+#[macro_export]
+macro_rules! atomically_async {
+    ($($key:ident = $value:expr),+ $(,)?; $($body:tt)+) => {
+        $crate::__tvar_body!(stm; ($crate::TxOptions::new()$(.$key($value))+.run_async) $($body)+)
+    };
+    ($($body:tt)+) => { $crate::__tvar_body!(stm; ($crate::atomically_async) $($body)+) };
+}
+
+/// Runs a transaction that may abort as a future: [`try_atomically_async`](crate::try_atomically_async()) with a body instead of a closure that
+/// returns `Ok`.
+///
+/// The forms are those of [`try_atomically!`](crate::try_atomically!), to be awaited.
+///
+/// ```
+/// use tvar::{TVar, try_atomically_async};
+/// let a = TVar::new(3);
+/// let sale = try_atomically_async!(|tx| { if *tx.read(&a) < 5 { tx.abort("no funds")? } *tx.read(&a) });
+/// assert_eq!(futures::executor::block_on(sale), Err("no funds"));
+/// ```
+#[cfg(feature = "async")]
+#[macro_export]
+macro_rules! try_atomically_async {
+    ($($key:ident = $value:expr),+ $(,)?; $($body:tt)+) => {
+        $crate::__tvar_body!(typed; ($crate::TxOptions::new()$(.$key($value))+.try_run_async) $($body)+)
+    };
+    ($($body:tt)+) => { $crate::__tvar_body!(typed; ($crate::try_atomically_async) $($body)+) };
+}
+
+/// The closures of the macros.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __tvar_body {

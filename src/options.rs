@@ -4,7 +4,7 @@ use crate::attempt::{Abort, Call, Isolation, Label, Options, Stm, run};
 use crate::commit::Backoff;
 use crate::error::{TryError, TxError};
 use crate::space::Space;
-use crate::store::CallSite;
+use crate::sync::site::CallSite;
 use crate::sync::time::Duration;
 use crate::tx::Tx;
 use std::convert::Infallible;
@@ -151,10 +151,15 @@ impl TxOptions {
         self.call(CallSite::here("TxOptions::try_run"), f)
     }
 
+    /// The space to run in, and the rest.
+    pub(crate) fn parts(&self) -> (&Space, &Options) {
+        (self.space.as_ref().unwrap_or_else(|| Space::global()), &self.options)
+    }
+
     fn call<R, E>(&self, site: CallSite, mut f: impl FnMut(&Tx<'_>) -> Result<R, Abort<E>>) -> Result<R, TryError<E>> {
-        let space = self.space.as_ref().unwrap_or_else(|| Space::global());
-        let call = Call { store: &space.store, shared: &space.shared, options: &self.options, site };
+        let (space, options) = self.parts();
+        let call = Call { store: &space.store, shared: &space.shared, options, site };
         run(&call, |attempt| f(&Tx { attempt }))
-            .map_err(|failure| TryError::new(failure, self.options.label.as_ref(), &space.store))
+            .map_err(|failure| TryError::new(failure, options.label.as_ref(), &space.store))
     }
 }

@@ -1,6 +1,7 @@
 //! What a space has counted.
 
 use crate::store::{Count, Store};
+use crate::sync::Arc;
 use std::fmt;
 
 /// Counters of a space since it was made (§7.2); from [`Space::stats`](crate::Space::stats).
@@ -44,10 +45,12 @@ pub struct Stats {
     pub lock_waits: u64,
     /// Deadlocks that ended with a transaction giving way, or being refused.
     pub deadlocks: u64,
+    /// How many versions the oldest live snapshot is behind the newest: that of a running attempt or one that is [kept](crate::Space::snapshot). 0 if there is none.
+    pub snapshot_age: u64,
 }
 
 impl Stats {
-    pub(crate) fn of(store: &Store) -> Stats {
+    pub(crate) fn of(store: &Arc<Store>) -> Stats {
         let counts = store.counts();
         let of = |count: Count| counts[count as usize];
         Stats {
@@ -63,6 +66,7 @@ impl Stats {
             batches: of(Count::Batches),
             lock_waits: of(Count::LockWaits),
             deadlocks: of(Count::Deadlocks),
+            snapshot_age: store.oldest_pinned().map_or(0, |oldest| store.version().saturating_sub(oldest)),
         }
     }
 }
@@ -87,6 +91,6 @@ impl fmt::Display for Stats {
             let comma = if at == 0 { "" } else { ", " };
             write!(f, "{comma}{count} {what}")?;
         }
-        Ok(())
+        write!(f, ", oldest snapshot {} version(s) old", self.snapshot_age)
     }
 }

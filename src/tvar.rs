@@ -2,8 +2,9 @@
 
 use crate::call::atomically_in;
 use crate::space::Space;
-use crate::store::{CallSite, KeptSnapshot, Store, Var};
+use crate::store::{KeptSnapshot, Store, Var};
 use crate::sync::Arc;
+use crate::sync::site::CallSite;
 use std::fmt;
 
 /// A shared variable (§1.2): a cheap handle; clones are the same variable.

@@ -48,7 +48,7 @@ impl<'s> Attempt<'s> {
         self.recorded.set(None);
         self.id.set(0);
         let mut rare = self.rare();
-        rare.reruns += 1;
+        rare.history.reruns += 1;
         rare.wake_at = None;
         rare.ensured.clear();
         drop(rare);
@@ -63,7 +63,7 @@ impl<'s> Attempt<'s> {
 
     /// Which run of the closure this is.
     pub(crate) fn number(&self) -> u64 {
-        1 + self.if_rare(|rare| rare.reruns)
+        1 + self.if_rare(|rare| rare.history.reruns)
     }
 
     #[inline(always)]

@@ -25,6 +25,12 @@ impl Start {
         Start(Cell::new(if left > 0 || needed { Start::look(left) } else { None }))
     }
 
+    /// A call that began then.
+    #[cfg(feature = "async")]
+    pub(super) fn at(start: Instant) -> Start {
+        Start(Cell::new(Some(start)))
+    }
+
     #[cold]
     #[inline(never)]
     fn look(left: u32) -> Option<Instant> {

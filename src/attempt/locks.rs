@@ -2,7 +2,7 @@
 
 use super::access::Attempt;
 use super::control::{Recorded, Stm, Stop, StopKind};
-use super::options::{Isolation, Label};
+use super::options::Isolation;
 use super::run::Call;
 use crate::commit::Line;
 use crate::lock::{Answer, Asker, Cycle, LockMode, LockTable, Outcome, Party, Place};
@@ -47,6 +47,8 @@ pub(super) struct Locks {
     snapshots: Vec<KeptSnapshot>,
     /// The deadlock in which the call has given way.
     pub(super) cycle: Option<Cycle>,
+    /// Times that it stood in line.
+    pub(super) waited: u64,
 }
 
 /// How long to stand in line.
@@ -73,9 +75,9 @@ impl Locks {
     }
 
     /// The party that the call is in the table; makes it known.
-    fn enter(&mut self, table: &LockTable, label: Option<&Label>) -> &Asker {
+    fn enter(&mut self, table: &LockTable, call: &Call<'_>) -> &Asker {
         self.asker.get_or_insert_with(|| {
-            let asker = table.enter(label.cloned(), party_in(table));
+            let asker = table.enter(call.who(), party_in(table));
             let _ = KNOWN.try_with(|known| known.borrow_mut().push((table, asker.party)));
             asker
         })
@@ -91,13 +93,14 @@ impl Locks {
         waits: &dyn Fn(),
     ) -> Line {
         let table = &call.shared.locks;
-        let asker = self.enter(table, call.options.label.as_ref());
+        let asker = self.enter(table, call);
         let party = asker.party;
         match table.request(asker, place, mode, work, matches!(patience, Patience::Until(_))) {
             Answer::Granted => {}
             Answer::Busy => return Line::TimedOut,
             Answer::Deadlock(cycle) => return self.give_way(table, cycle),
             Answer::Waiting(latch) => {
+                self.waited += 1;
                 waits();
                 if let Patience::Until(deadline) = patience {
                     latch.wait(deadline);
@@ -271,7 +274,7 @@ impl Attempt<'_> {
                 Ok(())
             }
             Err(slot) => {
-                self.rare().lost_to = Some(slot);
+                self.rare().history.lost_to = Some(slot);
                 Err(self.stop(StopKind::Stale))
             }
         }

@@ -9,14 +9,20 @@ mod control;
 mod hooks;
 mod locks;
 mod maps;
+mod observe;
 mod options;
 mod park;
 mod rare;
 mod run;
+#[cfg(feature = "async")]
+mod task;
+mod trace;
 
 pub(crate) use access::{Attempt, check_same_space};
 pub use control::{Abort, Stm, Stop};
 pub(crate) use locks::Patience;
 pub(crate) use options::Options;
 pub use options::{Isolation, Label};
-pub(crate) use run::{Call, Failure, Loss, run};
+pub(crate) use run::{Call, Ended, Failure, Loss, run};
+#[cfg(feature = "async")]
+pub(crate) use task::Task;

@@ -52,6 +52,9 @@ pub(crate) struct Options {
     pub(crate) coalesce_after: u32,
     pub(crate) pessimistic: bool,
     pub(crate) fail_on_deadlock: bool,
+    /// The call sleeps without a thread (W4).
+    #[cfg(feature = "async")]
+    pub(crate) is_task: bool,
 }
 
 impl Options {
@@ -66,5 +69,7 @@ impl Options {
         coalesce_after: COALESCE_AFTER,
         pessimistic: false,
         fail_on_deadlock: false,
+        #[cfg(feature = "async")]
+        is_task: false,
     };
 }

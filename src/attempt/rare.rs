@@ -18,6 +18,14 @@ pub(super) struct Rare {
     /// The earliest deadline among the attempt's alternatives that are waiting.
     pub(super) wake_at: Option<Instant>,
     pub(super) pause: Pause,
+    pub(super) history: History,
+    /// The call is to be counted under its label.
+    pub(super) observed: bool,
+}
+
+/// What a call has gone through.
+#[derive(Clone, Copy, Default)]
+pub(super) struct History {
     /// Runs of the closure that did not commit.
     pub(super) reruns: u64,
     /// Attempts lost to other commits, and the variable of the last such loss.
@@ -25,6 +33,10 @@ pub(super) struct Rare {
     pub(super) lost_to: Option<u32>,
     /// Times that the call slept.
     pub(super) waits: u64,
+    /// Times that it stood in line for a lock; of a running call, before its last sleep.
+    pub(super) lock_waits: u64,
+    /// Deadlocks in which it has given way.
+    pub(super) deadlocks: u64,
 }
 
 /// The place for it.

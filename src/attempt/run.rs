@@ -4,14 +4,19 @@ use super::access::Attempt;
 use super::clock::Start;
 use super::control::{Abort, Reason, Recorded, Stop, StopKind};
 use super::hooks::{discard, run_all};
+use super::observe::End;
 use super::options::{Isolation, Options};
-use super::park::Parked;
-use super::rare::Rare;
+use super::rare::{History, Rare};
+#[cfg(feature = "async")]
+use super::task::Suspended;
+use super::trace::event;
 use crate::commit::{self, Outcome, Rules, Shared, Turn, Undisturbed};
 use crate::lock::Cycle;
-use crate::store::{CallSite, Count, Store, Watch, drop_panic, enter_call, leave_call};
+use crate::store::{Count, Store, Watch, drop_panic, enter_call, leave_call};
 use crate::sync::Arc;
+use crate::sync::site::{CallSite, Who};
 use crate::sync::steps::{Point, pass};
+use crate::sync::thread;
 use crate::sync::time::Instant;
 use std::any::Any;
 use std::mem::ManuallyDrop;
@@ -25,34 +30,27 @@ pub(crate) struct Call<'s> {
     pub(crate) site: CallSite,
 }
 
+impl Call<'_> {
+    /// As reports name it.
+    pub(super) fn who(&self) -> Who {
+        Who::new(self.options.label.as_ref(), self.site)
+    }
+}
+
 /// Why a call ended without a result.
 pub(crate) enum Failure<E> {
     Aborted(E),
+    Ended(Ended),
+}
+
+/// What ended a call that has neither committed nor aborted.
+pub(crate) enum Ended {
     TimedOut(Loss),
     TooManyAttempts(Loss),
     Deadlock(Loss),
-}
-
-/// A limit of the options that a call ran into.
-struct Limit {
-    kind: LimitKind,
-    loss: Loss,
-}
-
-enum LimitKind {
-    Time,
-    Attempts,
-    Deadlock,
-}
-
-impl<E> From<Limit> for Failure<E> {
-    fn from(Limit { kind, loss }: Limit) -> Self {
-        match kind {
-            LimitKind::Time => Failure::TimedOut(loss),
-            LimitKind::Attempts => Failure::TooManyAttempts(loss),
-            LimitKind::Deadlock => Failure::Deadlock(loss),
-        }
-    }
+    /// It sleeps without a thread (W4).
+    #[cfg(feature = "async")]
+    Suspended(Box<Suspended>),
 }
 
 /// What a failed call went through.
@@ -69,6 +67,13 @@ pub(crate) struct Loss {
     pub(crate) cycle: Cycle,
 }
 
+impl Loss {
+    pub(super) fn of(history: &History, cycle: Cycle) -> Loss {
+        let History { reruns, lost, lost_to, waits, .. } = *history;
+        Loss { lost, attempts: 1 + reruns, waits, lost_to, cycle }
+    }
+}
+
 /// Why an attempt did not commit, if not by an abort.
 enum Lost {
     Commit(Outcome),
@@ -82,7 +87,7 @@ enum Lost {
 
 /// What becomes of the locks of an attempt that ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Locked {
+pub(super) enum Locked {
     Released,
     /// With the call: the lock table forgets it.
     Left,
@@ -91,8 +96,8 @@ enum Locked {
 }
 
 /// Everything that must end when the call does, however it does.
-struct Session<'s> {
-    attempt: Attempt<'s>,
+pub(super) struct Session<'s> {
+    pub(super) attempt: Attempt<'s>,
     turn: Option<Turn<'s>>,
     /// An attempt has begun and has not ended.
     open: bool,
@@ -109,7 +114,7 @@ impl<'s> Session<'s> {
     /// The attempt has ended, however it has: the turn ends with it (§4.4), and only then do destructors run, which may run
     /// transactions of their own.
     #[inline(always)]
-    fn end_attempt(&mut self, locked: Locked) {
+    pub(super) fn end_attempt(&mut self, locked: Locked) {
         self.open = false;
         self.attempt.ws.end();
         if self.turn.is_some() {
@@ -138,7 +143,7 @@ impl<'s> Session<'s> {
         drop(snapshots);
     }
 
-    fn run_rollback_hooks(&mut self) -> Option<Box<dyn Any + Send>> {
+    pub(super) fn run_rollback_hooks(&mut self) -> Option<Box<dyn Any + Send>> {
         let hooks = self.attempt.take_hooks(false);
         let mut panic = None;
         if !hooks.is_empty() {
@@ -179,6 +184,9 @@ impl Drop for Guard<'_, '_> {
             session.roll_back(Locked::Released).into_iter().for_each(drop_panic);
         }
         session.turn = None;
+        if thread::panicking() {
+            session.attempt.ended(End::Panicked);
+        }
         let table = &session.attempt.call.shared.locks;
         session.attempt.if_rare(|rare| rare.locks.leave(table));
         session.attempt.drop_rare();
@@ -189,15 +197,30 @@ impl Drop for Guard<'_, '_> {
 
 /// Runs `f` until an attempt of it commits, or the call fails.
 #[inline(always)]
-pub(crate) fn run<R, E>(
+pub(crate) fn run<R, E>(call: &Call<'_>, f: impl FnMut(&Attempt<'_>) -> Result<R, Abort<E>>) -> Result<R, Failure<E>> {
+    run_from(call, Start::now(call.options.timeout.is_some()), None, f)
+}
+
+/// The same for a call that began then; `before`: and has gone through this, if it goes on after a sleep.
+#[inline(always)]
+pub(super) fn run_from<R, E>(
     call: &Call<'_>,
+    start: Start,
+    before: Option<History>,
     mut f: impl FnMut(&Attempt<'_>) -> Result<R, Abort<E>>,
 ) -> Result<R, Failure<E>> {
     enter_call(&call.site);
-    let attempt = Attempt::begin(call, Start::now(call.options.timeout.is_some()));
+    let attempt = Attempt::begin(call, start);
     // Dropped by hand: on the way that most calls take nothing is left to drop.
     let mut session = ManuallyDrop::new(Session { attempt, turn: None, open: true });
     let guard = Guard(&mut session);
+    if call.options.label.is_some() {
+        guard.0.attempt.begin_labelled();
+    }
+    if let Some(history) = before {
+        guard.0.attempt.rare().history = history;
+        guard.0.attempt.ws.count(Count::Reruns);
+    }
     pass(Point::Begin);
     // The closure is called in one place, so that it is inlined there; what follows a loss is out of line.
     let value = loop {
@@ -217,6 +240,7 @@ pub(crate) fn run<R, E>(
             },
             Decision::Again(kind) => kind.into(),
             Decision::Abort(error) => {
+                guard.0.attempt.ended(End::Aborted);
                 if let Some(payload) = guard.0.roll_back(Locked::Released) {
                     discard(error);
                     resume_unwind(payload);
@@ -224,14 +248,17 @@ pub(crate) fn run<R, E>(
                 return Err(Failure::Aborted(error));
             }
         };
-        guard.0.after_loss(lost).map_err(Failure::from)?;
+        guard.0.after_loss(lost).map_err(Failure::Ended)?;
     };
     guard.0.finish();
     // Nothing is left that its drop would have to end.
     std::mem::forget(guard);
+    #[cfg(feature = "tracing")]
+    let attempts = session.attempt.number();
     if session.attempt.has_rare() {
         run_commit_hooks(ManuallyDrop::into_inner(session).attempt);
     }
+    event!(TRACE, call, attempts, "committed");
     Ok(value)
 }
 
@@ -239,6 +266,7 @@ pub(crate) fn run<R, E>(
 #[cold]
 #[inline(never)]
 fn run_commit_hooks(attempt: Attempt<'_>) {
+    attempt.ended(End::Committed);
     if let Some(payload) = run_all(attempt.take_hooks(true)) {
         resume_unwind(payload);
     }
@@ -248,35 +276,33 @@ impl<'s> Session<'s> {
     /// Gets ready for another run of the closure: waits as the loss demands.
     #[cold]
     #[inline(never)]
-    fn after_loss(&mut self, lost: Lost) -> Result<(), Limit> {
+    fn after_loss(&mut self, lost: Lost) -> Result<(), Ended> {
         self.attempt.start.latest();
         match lost {
-            Lost::Retry => {
-                if self.sleep() == Parked::TimedOut {
-                    return Err(self.give_up(LimitKind::Time));
-                }
-            }
+            Lost::Retry => self.sleep()?,
             Lost::Commit(Outcome::Panicked(payload)) => {
                 self.roll_back(Locked::Released).into_iter().for_each(drop_panic);
                 resume_unwind(payload);
             }
             Lost::TimedOut | Lost::Commit(Outcome::TimedOut) => {
                 self.roll_back_or_unwind(Locked::Released);
-                return Err(self.give_up(LimitKind::Time));
+                return Err(Ended::TimedOut(self.loss()));
             }
             Lost::GaveWay | Lost::Commit(Outcome::GaveWay) => {
                 self.roll_back_or_unwind(Locked::Released);
                 self.attempt.ws.count(Count::Deadlocks);
+                self.attempt.rare().history.deadlocks += 1;
+                event!(WARN, self.attempt.call, "gave way in a deadlock");
                 if self.attempt.call.options.fail_on_deadlock {
-                    return Err(self.give_up(LimitKind::Deadlock));
+                    return Err(Ended::Deadlock(self.loss()));
                 }
                 if self.attempt.deadline().is_some_and(|deadline| Instant::now() >= deadline) {
-                    return Err(self.give_up(LimitKind::Time));
+                    return Err(Ended::TimedOut(self.loss()));
                 }
                 self.attempt.rare().pause.wait(self.attempt.call.options.backoff);
             }
             Lost::Stale => {
-                let slot = self.attempt.rare().lost_to;
+                let slot = self.attempt.rare().history.lost_to;
                 self.lose(slot)?;
             }
             Lost::Refresh => self.lose(None)?,
@@ -291,11 +317,12 @@ impl<'s> Session<'s> {
         Ok(())
     }
 
-    fn give_up(&mut self, kind: LimitKind) -> Limit {
-        let attempts = self.attempt.number();
+    pub(super) fn loss(&mut self) -> Loss {
+        self.attempt.ended(End::Failed);
+        event!(INFO, self.attempt.call, attempts = self.attempt.number(), "ran into a limit of its options");
         let mut rare = self.attempt.rare();
         let cycle = rare.locks.cycle.take().unwrap_or_default();
-        Limit { kind, loss: Loss { lost: rare.lost, attempts, waits: rare.waits, lost_to: rare.lost_to, cycle } }
+        Loss::of(&rare.history, cycle)
     }
 
     #[inline(never)]
@@ -339,33 +366,47 @@ impl<'s> Session<'s> {
             line: &mut line,
         };
         let outcome = commit::commit(ws, call.shared, &mut self.turn, u32::from(lost), rules);
+        if matches!(outcome, Outcome::Committed) {
+            self.attempt.observe_commit();
+        }
         self.attempt.if_rare(|rare| (rare.ensured, rare.pause) = (ensured, pause));
         outcome
     }
 
     /// The attempt has lost to another commit: backs off, or takes the turn if it has lost too often (C4).
-    fn lose(&mut self, slot: Option<u32>) -> Result<(), Limit> {
+    fn lose(&mut self, slot: Option<u32>) -> Result<(), Ended> {
         self.roll_back_or_unwind(Locked::Carried);
         self.attempt.ws.count(Count::Conflicts);
+        if let Some(slot) = slot {
+            self.attempt.observe_conflict(slot);
+            event!(
+                DEBUG,
+                self.attempt.call,
+                variable = self.attempt.ws.store().describe(slot),
+                "lost to another commit"
+            );
+        }
         let (options, deadline) = (self.attempt.call.options, self.attempt.deadline());
         let mut rare = self.attempt.rare();
-        rare.lost += 1;
-        rare.lost_to = slot.or(rare.lost_to);
-        let lost = rare.lost;
+        let History { lost, lost_to, .. } = &mut rare.history;
+        *lost += 1;
+        *lost_to = slot.or(*lost_to);
+        let lost = *lost;
         drop(rare);
         if options.max_attempts.is_some_and(|most| lost >= most) {
-            return Err(self.give_up(LimitKind::Attempts));
+            return Err(Ended::TooManyAttempts(self.loss()));
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(self.give_up(LimitKind::Time));
+            return Err(Ended::TimedOut(self.loss()));
         }
         if lost < options.escalate_after {
             self.attempt.rare().pause.wait(options.backoff);
             return Ok(());
         }
+        event!(INFO, self.attempt.call, lost, "takes the turn");
         self.turn = self.attempt.call.shared.turnstile.take(deadline);
         if self.turn.is_none() {
-            return Err(self.give_up(LimitKind::Time));
+            return Err(Ended::TimedOut(self.loss()));
         }
         // From here on nobody else publishes: the next attempt has nobody to lose to.
         let ws = &mut self.attempt.ws;
@@ -376,29 +417,6 @@ impl<'s> Session<'s> {
         ws.end();
         self.open = false;
         Ok(())
-    }
-
-    /// The attempt has retried: sleeps until something that it read has changed, or a deadline has passed.
-    fn sleep(&mut self) -> Parked {
-        let waits = self.attempt.waits();
-        let deadline = self.attempt.deadline();
-        let until = [deadline, self.attempt.if_rare(|rare| rare.wake_at)].into_iter().flatten().min();
-        self.end_attempt(Locked::Released);
-        // Judged before the hooks: what died in the attempt is forgotten when they run.
-        if until.is_none() && self.attempt.is_futile(&waits) && !self.attempt.is_stale(&waits) {
-            self.run_rollback_hooks().into_iter().for_each(drop_panic);
-            super::park::futile(self.attempt.call.site, waits.slots.len());
-        }
-        if let Some(payload) = self.run_rollback_hooks() {
-            resume_unwind(payload);
-        }
-        self.attempt.rare().waits += 1;
-        let parked = self.attempt.park(&self.attempt.call.shared.registry, &waits, until);
-        match (parked, deadline) {
-            // An alternative's own deadline: the closure goes on from there.
-            (Parked::TimedOut, deadline) if deadline.is_none_or(|deadline| Instant::now() < deadline) => Parked::Woken,
-            (parked, _) => parked,
-        }
     }
 }
 

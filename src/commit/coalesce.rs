@@ -3,7 +3,7 @@
 use super::publish::tell;
 use super::{Line, Outcome, Rules, Shared};
 use crate::lock::Place;
-use crate::store::{Announced, Count, Published, Verdict, Workspace};
+use crate::store::{Announced, Count, Published, Verdict, Workspace, outside_attempt};
 use crate::sync::steps::{Point, pass};
 
 /// Goes on until the announced commit is decided, by this thread or another. Two commits of others at most come before that (C5).
@@ -72,7 +72,10 @@ pub(super) fn commit_announced(
             ws.count(Count::Commits);
             // Whoever published it may have stopped before it woke anybody.
             if shared.registry.anyone() {
-                shared.registry.wake(ws.changed());
+                // W4: to wake a task is the executor's code.
+                outside_attempt(|| {
+                    shared.registry.wake(ws.changed());
+                });
             }
             Outcome::Committed
         }

@@ -4,11 +4,13 @@
 
 mod backoff;
 mod coalesce;
+mod observer;
 mod publish;
 mod turn;
 
 pub use backoff::Backoff;
 pub(crate) use backoff::Pause;
+pub(crate) use observer::{Defeat, Observer, Tally};
 pub(crate) use publish::{Line, Outcome, Rules, Undisturbed, bump, commit, commit_undisturbed};
 pub(crate) use turn::{Turn, Turnstile};
 
@@ -21,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) turnstile: Turnstile,
     pub(crate) locks: LockTable,
+    pub(crate) observer: Observer,
 }
 
 impl Shared {

@@ -2,7 +2,7 @@
 
 use super::{Backoff, Pause, Shared, Turn, coalesce};
 use crate::lock::{Party, Place};
-use crate::store::{Base, Count, Journal, Keys, Published, Watch, Workspace};
+use crate::store::{Base, Count, Journal, Keys, Published, Watch, Workspace, outside_attempt};
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::Instant;
 use std::any::Any;
@@ -224,12 +224,16 @@ pub(super) fn tell(ws: &mut Workspace<'_>, shared: &Shared) {
 
 #[cold]
 fn wake_waiters(ws: &mut Workspace<'_>, shared: &Shared) {
-    let mut delivered = match ws.untold() {
-        None => true,
-        Some(Journal::Unknown) => shared.registry.wake_all(),
-        Some(Journal::Slots { len, slots }) => shared.registry.wake(&slots[..usize::from(len)]),
-    };
-    delivered &= shared.registry.wake(ws.changed());
+    let mut delivered = true;
+    // W4: to wake a task is the executor's code.
+    outside_attempt(|| {
+        delivered = match ws.untold() {
+            None => true,
+            Some(Journal::Unknown) => shared.registry.wake_all(),
+            Some(Journal::Slots { len, slots }) => shared.registry.wake(&slots[..usize::from(len)]),
+        };
+        delivered &= shared.registry.wake(ws.changed());
+    });
     // What was left to the holder of a bucket's lock may be late: then the next committer sees to it as well.
     if delivered {
         ws.set_told();

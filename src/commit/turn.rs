@@ -77,7 +77,7 @@ impl Turnstile {
         }
         let mut line = self.line.lock();
         if line.held {
-            let latch = Latch::new();
+            let latch = Arc::new(Latch::new());
             line.next.push_back(latch.clone());
             drop(line);
             if !latch.wait(deadline) {
@@ -130,7 +130,7 @@ impl Turnstile {
 
     /// Waits for the end of the running turn (of several in a row); `false` if the deadline passes first.
     pub(crate) fn stand_by(&self, deadline: Option<Instant>) -> bool {
-        let latch = Latch::new();
+        let latch = Arc::new(Latch::new());
         let mut line = self.line.lock();
         if !line.held {
             return true;

@@ -1,7 +1,12 @@
 //! What the lock table says of itself (§5.6).
 
 use super::mode::LockMode;
+use super::place::Place;
+use super::table::{LockTable, Party, Request};
+use crate::sync::site::Who;
+use crate::sync::time::Instant;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A variable, a key of a map or a range of keys: who holds it locked, and who waits for just it, in the order of the line. From
@@ -49,5 +54,47 @@ impl fmt::Display for LockInfo {
             write!(f, "; waiting: {}", list(&self.waiting))?;
         }
         Ok(())
+    }
+}
+
+/// A wait for a lock: who waits, for what, since when, and who is in the way.
+pub(crate) struct LockWait {
+    pub(crate) number: Party,
+    pub(crate) who: Who,
+    pub(crate) place: Place,
+    pub(crate) since: Instant,
+    pub(crate) behind: Vec<Who>,
+}
+
+impl LockTable {
+    /// Every place that is locked or waited for. `name`: the name of what is in a slot.
+    pub(crate) fn list(&self, name: impl Fn(u32) -> String) -> Vec<LockInfo> {
+        let state = self.state.lock();
+        let party = |number: Party, mode| {
+            let label = state.parties.get(&number).and_then(|party| party.who.label.clone());
+            LockParty { number, label, mode }
+        };
+        let mut places: BTreeMap<Place, (Vec<LockParty>, Vec<LockParty>)> = BTreeMap::new();
+        for (place, holders) in &state.held {
+            places.entry(*place).or_default().0 = holders.iter().map(|(holder, mode)| party(*holder, *mode)).collect();
+        }
+        for Request { want, .. } in &state.line {
+            places.entry(want.place).or_default().1.push(party(want.party, want.mode));
+        }
+        let info =
+            |(place, (holders, waiting)): (Place, _)| LockInfo { variable: place.describe(&name), holders, waiting };
+        places.into_iter().map(info).collect()
+    }
+
+    /// Everybody who waits, in the order of the line.
+    pub(crate) fn list_waits(&self) -> Vec<LockWait> {
+        let state = self.state.lock();
+        let who = |party: &Party| state.parties.get(party).map(|party| party.who.clone());
+        let wait = |(at, request): (usize, &Request)| {
+            let Request { want, since, .. } = request;
+            let behind = state.in_the_way(*want, &state.line[..at]).filter_map(|party| who(&party)).collect();
+            Some(LockWait { number: want.party, who: who(&want.party)?, place: want.place, since: *since, behind })
+        };
+        state.line.iter().enumerate().filter_map(wait).collect()
     }
 }

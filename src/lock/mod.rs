@@ -10,8 +10,8 @@ mod table;
 #[cfg(all(test, not(tvar_loom)))]
 mod tests;
 
-pub(crate) use list::name_of;
 pub use list::{LockInfo, LockParty};
+pub(crate) use list::{LockWait, name_of};
 pub use mode::LockMode;
 pub(crate) use place::Place;
 pub(crate) use table::{Answer, Asker, Cycle, LockTable, Outcome, Party};

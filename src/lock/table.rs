@@ -3,11 +3,12 @@
 //! One mutex guards the table. A commit asks two things before it takes that: whether any lock is held at all, and
 //! whether one is held at a place that hashes like one of its own (L2).
 
-use super::list::{LockInfo, LockParty};
 use super::mode::LockMode;
 use super::place::Place;
 use crate::sync::atomic::{AtomicU32, AtomicUsize, Ordering, model_fence};
 use crate::sync::latch::Latch;
+use crate::sync::site::Who;
+use crate::sync::time::Instant;
 use crate::sync::{Arc, Mutex, plain};
 use crossbeam_utils::CachePadded;
 use std::borrow::Cow;
@@ -27,7 +28,7 @@ pub(crate) type Cycle = Vec<(Party, Option<Cow<'static, str>>, Place)>;
 #[derive(Debug)]
 pub(crate) struct Asker {
     pub(crate) party: Party,
-    label: Option<Cow<'static, str>>,
+    who: Who,
     parent: Option<Party>,
 }
 
@@ -89,11 +90,13 @@ pub(super) struct Request {
     /// The party holds the place shared.
     upgrade: bool,
     latch: Arc<Latch>,
+    /// When it began to wait.
+    pub(super) since: Instant,
 }
 
 #[derive(Debug)]
 pub(super) struct PartyState {
-    label: Option<Cow<'static, str>>,
+    pub(super) who: Who,
     /// The party around it on the same thread, inside which it runs (in a destructor): its locks are in nobody's way here.
     pub(super) parent: Option<Party>,
     /// Places that it holds.
@@ -146,10 +149,10 @@ impl LockTable {
     }
 
     /// A new party, the youngest. `parent`: the one around it on the same thread, 0 for none. Others know of it when it has asked for a lock.
-    pub(crate) fn enter(&self, label: Option<Cow<'static, str>>, parent: Party) -> Asker {
+    pub(crate) fn enter(&self, who: Who, parent: Party) -> Asker {
         // ORDERING: Relaxed: a number that no other has; the rest goes through the mutex.
         let party = self.last.fetch_add(1, plain::Ordering::Relaxed) + 1;
-        Asker { party, label, parent: (parent != 0).then_some(parent) }
+        Asker { party, who, parent: (parent != 0).then_some(parent) }
     }
 
     /// Asks for a lock. `work`: what the party would lose by giving way; `wait`: whether it would stand in line.
@@ -170,8 +173,8 @@ impl LockTable {
         if rival.is_none() && !wait {
             return Answer::Busy;
         }
-        let latch = Latch::new();
-        state.line.insert(at, Request { want, work, upgrade, latch: latch.clone() });
+        let latch = Arc::new(Latch::new());
+        state.line.insert(at, Request { want, work, upgrade, latch: latch.clone(), since: Instant::now() });
         let mut woken = Vec::new();
         if let Some(rival) = rival {
             let report = state.report(&[party, rival]);
@@ -250,30 +253,11 @@ impl LockTable {
         self.held.fetch_sub(1, Ordering::SeqCst);
         self.mark_of(place.slot(), place.number().unwrap_or(0)).fetch_sub(1, Ordering::SeqCst);
     }
-
-    /// Every place that is locked or waited for. `name`: the name of what is in a slot.
-    pub(crate) fn list(&self, name: impl Fn(u32) -> String) -> Vec<LockInfo> {
-        let state = self.state.lock();
-        let party = |number: Party, mode| {
-            let label = state.parties.get(&number).and_then(|party| party.label.clone());
-            LockParty { number, label, mode }
-        };
-        let mut places: BTreeMap<Place, (Vec<LockParty>, Vec<LockParty>)> = BTreeMap::new();
-        for (place, holders) in &state.held {
-            places.entry(*place).or_default().0 = holders.iter().map(|(holder, mode)| party(*holder, *mode)).collect();
-        }
-        for Request { want, .. } in &state.line {
-            places.entry(want.place).or_default().1.push(party(want.party, want.mode));
-        }
-        let info =
-            |(place, (holders, waiting)): (Place, _)| LockInfo { variable: place.describe(&name), holders, waiting };
-        places.into_iter().map(info).collect()
-    }
 }
 
 impl PartyState {
     fn of(asker: &Asker) -> PartyState {
-        PartyState { label: asker.label.clone(), parent: asker.parent, places: 0, defeats: 0, outcome: None }
+        PartyState { who: asker.who.clone(), parent: asker.parent, places: 0, defeats: 0, outcome: None }
     }
 }
 
@@ -411,7 +395,7 @@ impl State {
         let member = |party: &Party| {
             // One that does not wait itself waits for a party inside it, which is in the cycle too.
             let place = self.request_of(*party)?.want.place;
-            Some((*party, self.parties.get(party).and_then(|party| party.label.clone()), place))
+            Some((*party, self.parties.get(party).and_then(|party| party.who.label.clone()), place))
         };
         cycle.iter().filter_map(member).collect()
     }

@@ -2,6 +2,8 @@
 
 use super::LockMode::{Exclusive, Shared};
 use super::*;
+use crate::sync::site::{CallSite, Who};
+use std::borrow::Cow;
 use std::iter;
 
 mod random;
@@ -32,9 +34,13 @@ impl LockTable {
     }
 }
 
+fn who(label: Option<&'static str>) -> Who {
+    Who::new(label.map(Cow::from).as_ref(), CallSite::here("test"))
+}
+
 fn table<const N: usize>() -> (LockTable, [Asker; N]) {
     let table = LockTable::default();
-    let askers = [(); N].map(|()| table.enter(None, 0));
+    let askers = [(); N].map(|()| table.enter(who(None), 0));
     (table, askers)
 }
 
@@ -250,7 +256,7 @@ fn the_listing_names_keys_and_ranges() {
 #[test]
 fn who_gives_way() {
     let table = LockTable::default();
-    let [a, b] = ["a", "b"].map(|label| table.enter(Some(label.into()), 0));
+    let [a, b] = ["a", "b"].map(|label| table.enter(who(Some(label)), 0));
     let [one, two] = [1, 2].map(Place::variable);
     for round in 0..4 {
         table.request(&a, one, Exclusive, 9, true);

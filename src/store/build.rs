@@ -321,6 +321,20 @@ impl Workspace<'_> {
         unsafe { &self.scratch().build.changed }
     }
 
+    /// What the attempt has committed, for whoever observes it: the slots, and the version that has them; 0 if that is not known, since another
+    /// commit may have published it.
+    #[cold]
+    pub(crate) fn committed(&self) -> (Vec<u32>, u64) {
+        // SAFETY: I9: no user code runs; I3: the base stays pinned until the attempt ends.
+        let own: Vec<_> = unsafe { self.writes() }.entries.iter().map(|entry| entry.slot).collect();
+        if own.is_empty() {
+            // Announced: the write set has gone with it (C8).
+            return (self.changed().to_vec(), 0);
+        }
+        // SAFETY: as above.
+        (own, unsafe { self.base_version() } + 1)
+    }
+
     /// What the base's committer has not told its waiters yet; `None` if it has.
     pub(crate) fn untold(&self) -> Option<Journal> {
         // SAFETY: I3: the base stays pinned until the attempt ends.

@@ -2,7 +2,7 @@
 
 use super::kept::KeptSnapshot;
 use super::limbo::{Retired, What};
-use super::map::Unpin;
+use super::newest::Newest;
 use super::node;
 use super::pins::{self, Pinned};
 use super::workspace::Workspace;
@@ -61,11 +61,10 @@ impl Workspace<'_> {
     pub(crate) fn move_forward(&self, writes: bool) -> Result<KeptSnapshot, u32> {
         let member = self.seat.member;
         // SAFETY: I9: the seat's owner is this thread, and the second word is unused before the commit.
-        let root = unsafe { member.pin_base(self.seat.store.newest()) };
-        let old = self.version.get();
+        let pinned = unsafe { Newest::pin(&self.seat) };
+        let (root, old) = (pinned.root, self.version.get());
         // SAFETY: I3: pinned just now.
         let is_stale = |slot: u32| unsafe { node::stamp(root, slot) > old };
-        let pinned = Unpin(self);
         // A walk goes on in the version in which it has begun: what it comes to must be the same in the new one.
         let stale = self.reads().find(is_stale).or_else(|| self.stale_map(root, true));
         let stale = stale.or_else(|| {

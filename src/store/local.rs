@@ -8,32 +8,10 @@ use super::limbo::Retired;
 use super::member::{Freed, Member};
 use super::node::Root;
 use super::{reclaim, vacuum};
+use crate::sync::site::CallSite;
 use crate::sync::{Arc, Weak};
 use std::cell::{Cell, RefCell};
-use std::panic::Location;
 use std::ptr;
-
-/// Where a call of the crate stands in the user's code, and what it is called.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CallSite {
-    pub(crate) what: &'static str,
-    pub(crate) at: &'static Location<'static>,
-}
-
-impl CallSite {
-    /// The user's call of the function that calls this (both `#[track_caller]`).
-    #[track_caller]
-    #[inline]
-    pub(crate) fn here(what: &'static str) -> CallSite {
-        CallSite { what, at: Location::caller() }
-    }
-}
-
-impl std::fmt::Display for CallSite {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "`{}` at {}", self.what, self.at)
-    }
-}
 
 struct State {
     /// The record used last, valid for the store with this id (0: none).

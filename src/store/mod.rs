@@ -16,9 +16,12 @@ mod index;
 mod kept;
 mod limbo;
 mod local;
+#[cfg(feature = "async")]
+mod look;
 mod map;
 mod member;
 mod merge;
+mod newest;
 mod node;
 mod pins;
 mod pool;
@@ -39,7 +42,9 @@ pub(crate) use cell::Var;
 pub(crate) use kept::KeptSnapshot;
 #[cfg(tvar_loom)]
 pub(crate) use local::leave_thread;
-pub(crate) use local::{CallSite, clear_died, died_in_attempt, enter_call, leave_call, outside_attempt};
+pub(crate) use local::{clear_died, died_in_attempt, enter_call, leave_call, outside_attempt};
+#[cfg(feature = "async")]
+pub(crate) use look::Look;
 pub(crate) use map::{
     Key, Keys, Kind, MapVar, MapWaits, RowRef, Sought, Value, Walk, compare_by_eq, kind_of, number_of,
 };
@@ -59,6 +64,7 @@ use crossbeam_utils::CachePadded;
 use kept::{Keeping, KeptRecord};
 use member::{COUNTS, Member};
 use node::{FAN, Root};
+use pins::Pinned;
 use slots::FreeSlots;
 use std::any::Any;
 use std::collections::HashMap;
@@ -186,6 +192,18 @@ impl Store {
     /// The version of the newest root.
     pub(crate) fn version(self: &Arc<Self>) -> u64 {
         KeptSnapshot::take_newest(self).version()
+    }
+
+    /// The oldest version that a thread or a kept snapshot pins.
+    pub(crate) fn oldest_pinned(&self) -> Option<u64> {
+        let words = self.members().flat_map(|member| &member.words).chain(self.kept_records().map(|kept| &kept.word));
+        words
+            // ORDERING: Relaxed: a figure to look at.
+            .filter_map(|word| match pins::decode(word.load(Ordering::Relaxed)) {
+                Pinned::Exactly(version) | Pinned::From(version) => Some(version),
+                Pinned::Nothing => None,
+            })
+            .min()
     }
 
     /// Sums over all threads, the ones gone included, in the order of [`Count`].

@@ -6,8 +6,9 @@
 use super::Store;
 use super::cell::Var;
 use super::local::{self, Seat};
-use super::map::{MapLog, Tree};
+use super::map::{MapLog, MapWaits, Tree};
 use super::member::Count;
+use super::newest::Newest;
 use super::node::{self, Root, Slot};
 use super::reads::ReadSet;
 use super::reclaim::{self, Garbage};
@@ -327,6 +328,12 @@ impl<'s> Workspace<'s> {
         reclaim::dispose(&mut trash);
     }
 
+    /// The version of the snapshot, also after the attempt's end.
+    #[cfg(feature = "async")]
+    pub(crate) fn version(&self) -> u64 {
+        self.version.get()
+    }
+
     /// Whether nothing was written or merged.
     #[inline(always)]
     pub(crate) fn is_read_only(&self) -> bool {
@@ -336,19 +343,32 @@ impl<'s> Workspace<'s> {
 
     /// Looks at the newest version: `look` gets a test that says whether a slot was written since the snapshot.
     pub(crate) fn any_stale(&self, look: impl FnOnce(&mut dyn FnMut(u32) -> bool) -> bool) -> bool {
-        // SAFETY: I9: the owner; nothing else uses the second word before the commit.
-        let newest = unsafe { self.seat.member.pin_base(self.seat.store.newest()) };
         let running = !self.root.get().is_null();
+        // SAFETY: I9: nothing else uses the second word before the commit.
+        let newest = unsafe { Newest::pin(&self.seat) };
         // SAFETY: I3: pinned just now.
-        let stale = look(&mut |slot| unsafe {
+        look(&mut |slot| unsafe {
             if running {
-                node::stamp(newest, slot) > self.version.get()
+                node::stamp(newest.root, slot) > self.version.get()
             } else {
-                node::is_newer(newest, slot, self.version.get())
+                node::is_newer(newest.root, slot, self.version.get())
             }
-        });
-        pins::release(&self.seat.member.words[1]);
-        stale
+        })
+    }
+
+    /// The version that last wrote a slot, as of the newest one.
+    #[cold]
+    pub(crate) fn newest_stamp(&self, slot: u32) -> u64 {
+        // SAFETY: I9: nothing else uses the second word before the commit.
+        let newest = unsafe { Newest::pin(&self.seat) };
+        // SAFETY: I3: pinned just now.
+        unsafe { node::stamp(newest.root, slot) }
+    }
+
+    /// Whether something in maps is different in the newest version from what the (ended) attempt has read. Runs user code.
+    pub(crate) fn waits_are_stale(&self, waits: &MapWaits) -> bool {
+        // SAFETY: I9: nothing else uses the second word before the commit.
+        !waits.is_empty() && waits.are_stale(&unsafe { Newest::pin(&self.seat) }, self.version.get())
     }
 
     /// Ends the attempt: lets the snapshot go, frees what can be freed, forgets the writes. Destructors wait for

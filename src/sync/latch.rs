@@ -1,31 +1,49 @@
-//! A latch: one thread sleeps until somebody opens it.
+//! A latch: one thread, or one task, sleeps until somebody opens it.
 
-use super::Arc;
 use super::atomic::{AtomicBool, Ordering};
 use super::thread::{self, Thread};
 use super::time::Instant;
+#[cfg(feature = "async")]
+use super::waker::WakerCell;
 
 /// Looks at the latch before sleeping: a partner that runs on another CPU answers sooner than a sleep takes.
 const SPINS: u32 = 100;
 
-/// Owned by the thread that made it; may be opened by any.
+/// Slept at by the thread that made it, or by whoever polls the task that it is for; may be opened by any.
 #[derive(Debug)]
 pub(crate) struct Latch {
     open: AtomicBool,
-    sleeper: Thread,
+    sleeper: Sleeper,
+}
+
+#[derive(Debug)]
+enum Sleeper {
+    Thread(Thread),
+    #[cfg(feature = "async")]
+    Task(WakerCell),
 }
 
 impl Latch {
     /// A closed latch for the calling thread.
-    pub(crate) fn new() -> Arc<Latch> {
-        Arc::new(Latch { open: AtomicBool::new(false), sleeper: thread::current() })
+    pub(crate) fn new() -> Latch {
+        Latch { open: AtomicBool::new(false), sleeper: Sleeper::Thread(thread::current()) }
     }
 
-    /// Lets the sleeper go on.
+    /// A closed latch for a task.
+    #[cfg(feature = "async")]
+    pub(crate) fn for_task() -> Latch {
+        Latch { open: AtomicBool::new(false), sleeper: Sleeper::Task(WakerCell::default()) }
+    }
+
+    /// Lets the sleeper go on. Of a task, that runs the executor's code.
     pub(crate) fn open(&self) {
-        // ORDERING: Release: what the opener did comes before the sleeper's next step; partner: the Acquire in `wait`.
+        // ORDERING: Release: what the opener did comes before the sleeper's next step; partner: the Acquire in `is_open`.
         if !self.open.swap(true, Ordering::AcqRel) {
-            self.sleeper.unpark();
+            match &self.sleeper {
+                Sleeper::Thread(thread) => thread.unpark(),
+                #[cfg(feature = "async")]
+                Sleeper::Task(waker) => waker.wake(),
+            }
         }
     }
 
@@ -59,6 +77,15 @@ impl Latch {
             }
         }
         true
+    }
+
+    /// Whether the latch is open; if it is not, whoever opens it wakes this waker. For the latch of a task.
+    #[cfg(feature = "async")]
+    pub(crate) fn poll(&self, waker: &std::task::Waker) -> bool {
+        match &self.sleeper {
+            Sleeper::Task(cell) => !cell.put(waker) || self.is_open(),
+            Sleeper::Thread(_) => unreachable!("a thread waits, it does not poll"),
+        }
     }
 
     fn is_open(&self) -> bool {

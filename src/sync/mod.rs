@@ -6,8 +6,11 @@
 pub(crate) mod latch;
 pub(crate) mod probe;
 pub(crate) mod random;
+pub(crate) mod site;
 pub(crate) mod steps;
 pub(crate) mod time;
+#[cfg(feature = "async")]
+mod waker;
 
 #[cfg(not(tvar_loom))]
 pub(crate) mod atomic {
@@ -75,7 +78,7 @@ impl<T> Mutex<T> {
 
 #[cfg(not(tvar_loom))]
 pub(crate) mod thread {
-    pub(crate) use std::thread::{Thread, current, park, yield_now};
+    pub(crate) use std::thread::{Builder, JoinHandle, Thread, current, panicking, park, yield_now};
 
     /// Sleeps until unparked or until `limit` has passed; may return early.
     pub(crate) fn park_timeout(limit: std::time::Duration) {

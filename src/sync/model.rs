@@ -66,6 +66,7 @@ impl<T> Drop for MutexGuard<'_, T> {
 pub(crate) mod thread {
     pub(crate) use loom::thread::yield_now;
     use std::sync::Arc;
+    pub(crate) use std::thread::panicking;
 
     loom::thread_local!(static PARKER: Thread = Thread { parker: Arc::new(loom::sync::Notify::new()) });
 

@@ -6,13 +6,18 @@
 //! A commit never waits for a bucket's lock (§4.1): a committer that finds it taken leaves a note, and whoever holds it wakes the whole
 //! bucket after letting go (W2). Who is woken for nothing finds its variables unchanged and sleeps on.
 
+use super::sleeper::Sleeper;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence, model_fence};
-use crate::sync::latch::Latch;
 use crate::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use crossbeam_utils::CachePadded;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 /// Lists by slot number; a power of two.
 const BUCKETS: usize = if cfg!(tvar_loom) { 1 } else { 256 };
+
+/// In the count of registered calls: commits are to be observed.
+const OBSERVED: usize = 1 << (usize::BITS - 1);
 
 /// The waiters of one space.
 #[derive(Debug, Default)]
@@ -37,28 +42,30 @@ struct Bucket {
     waiting: AtomicUsize,
     /// A committer found the list locked: the holder wakes everybody when it lets go.
     owed: AtomicBool,
-    list: Mutex<Vec<Waiter>>,
+    list: Mutex<Waiters>,
 }
 
-#[derive(Debug)]
-struct Waiter {
-    slot: u32,
-    latch: Arc<Latch>,
+/// Who waits for the slots of a bucket: by slot and ticket, so that leaving costs the logarithm of their number.
+type Waiters = BTreeMap<(u32, u64), Arc<Sleeper>>;
+
+/// The waiters of a slot.
+fn of(slot: u32) -> RangeInclusive<(u32, u64)> {
+    (slot, 0)..=(slot, u64::MAX)
 }
 
 impl Bucket {
     fn new() -> Self {
-        Bucket { waiting: AtomicUsize::new(0), owed: AtomicBool::new(false), list: Mutex::new(Vec::new()) }
+        Bucket { waiting: AtomicUsize::new(0), owed: AtomicBool::new(false), list: Mutex::default() }
     }
 
     /// Works on the list, then pays what committers left owing meanwhile.
-    fn change(&self, change: impl FnOnce(&mut Vec<Waiter>)) {
+    fn change(&self, change: impl FnOnce(&mut Waiters)) {
         let mut list = self.list.lock();
         change(&mut list);
         self.unlock(list);
     }
 
-    fn unlock(&self, list: MutexGuard<'_, Vec<Waiter>>) {
+    fn unlock(&self, list: MutexGuard<'_, Waiters>) {
         drop(list);
         loop {
             // ORDERING: SeqCst fence: the unlocking comes before the look at the note; partner: the fence in `wake`.
@@ -71,14 +78,14 @@ impl Bucket {
             // ORDERING: AcqRel: what the committers whose notes this clears have published comes before the waiters' look at the
             // root; partner: the swap in `wake`.
             self.owed.swap(false, Ordering::AcqRel);
-            let all: Vec<_> = list.iter().map(|waiter| waiter.latch.clone()).collect();
+            let all: Vec<_> = list.values().cloned().collect();
             drop(list);
-            all.iter().for_each(|latch| latch.open());
+            all.iter().for_each(|sleeper| sleeper.latch.open());
         }
     }
 
-    /// Opens the latches of the waiters that `pick` chooses, or has somebody else open them all (`false`).
-    fn wake(&self, pick: impl Fn(&Waiter) -> bool) -> bool {
+    /// Opens the latches of these waiters, or has somebody else open them all (`false`).
+    fn wake(&self, whose: RangeInclusive<(u32, u64)>) -> bool {
         let list = self.list.try_lock().or_else(|| {
             // ORDERING: AcqRel: partner: the swap in `unlock`.
             self.owed.swap(true, Ordering::AcqRel);
@@ -88,9 +95,9 @@ impl Bucket {
             self.list.try_lock()
         });
         let Some(list) = list else { return false };
-        let picked: Vec<_> = list.iter().filter(|waiter| pick(waiter)).map(|waiter| waiter.latch.clone()).collect();
+        let picked: Vec<_> = list.range(whose).map(|(_, sleeper)| sleeper.clone()).collect();
         self.unlock(list);
-        picked.iter().for_each(|latch| latch.open());
+        picked.iter().for_each(|sleeper| sleeper.latch.open());
         true
     }
 }
@@ -110,11 +117,12 @@ impl Registry {
         &buckets[hash as usize % BUCKETS]
     }
 
-    /// Registers a call that is about to wait for any of `slots` (distinct). It must look at the newest root after this.
-    pub(crate) fn register<'a>(&'a self, slots: &'a [u32], latch: &Arc<Latch>) -> Registration<'a> {
+    /// Registers a call that is about to wait for any of `slots` (distinct). It must look at the newest root after this, and
+    /// [leave](Registry::leave) in the end.
+    pub(crate) fn enter(&self, slots: &[u32], sleeper: &Arc<Sleeper>) {
         for &slot in slots {
             let bucket = self.bucket(slot);
-            bucket.change(|list| list.push(Waiter { slot, latch: latch.clone() }));
+            bucket.change(|list| drop(list.insert((slot, sleeper.ticket), sleeper.clone())));
             // ORDERING: SeqCst: as `parked` below.
             bucket.waiting.fetch_add(1, Ordering::SeqCst);
         }
@@ -122,10 +130,37 @@ impl Registry {
         // the committer's swap.
         self.parked.0.fetch_add(1, Ordering::SeqCst);
         model_fence();
-        Registration { registry: self, slots, latch: latch.clone() }
     }
 
-    /// Whether any call waits; asked by every commit, after its swap.
+    /// Takes a call out: no trace of it is left (§3.7).
+    pub(crate) fn leave(&self, slots: &[u32], sleeper: &Sleeper) {
+        for &slot in slots {
+            let bucket = self.bucket(slot);
+            bucket.change(|list| drop(list.remove(&(slot, sleeper.ticket))));
+            // ORDERING: SeqCst: counts go down after the entry has gone; a committer that still sees them finds nothing.
+            bucket.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+        // ORDERING: SeqCst: as above.
+        self.parked.0.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Makes commits go the longer way, as if somebody waited: they are to be observed (O2).
+    pub(crate) fn set_observed(&self, observed: bool) {
+        // ORDERING: SeqCst: as the other changes of this word.
+        if observed {
+            self.parked.0.fetch_or(OBSERVED, Ordering::SeqCst);
+        } else {
+            self.parked.0.fetch_and(!OBSERVED, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether commits are to be observed.
+    pub(crate) fn is_observed(&self) -> bool {
+        // ORDERING: Relaxed: what is observed goes through a mutex.
+        self.parked.0.load(Ordering::Relaxed) & OBSERVED != 0
+    }
+
+    /// Whether any call waits, or commits are observed; asked by every commit, after its swap.
     #[inline(always)]
     pub(crate) fn anyone(&self) -> bool {
         // ORDERING: SeqCst: after the swap in the total order; partner: `register`.
@@ -140,7 +175,7 @@ impl Registry {
             let bucket = self.bucket(slot);
             // ORDERING: SeqCst: as `anyone`.
             if bucket.waiting.load(Ordering::SeqCst) > 0 {
-                delivered &= bucket.wake(|waiter| waiter.slot == slot);
+                delivered &= bucket.wake(of(slot));
             }
         }
         delivered
@@ -151,7 +186,7 @@ impl Registry {
     pub(crate) fn wake_all(&self) -> bool {
         let mut delivered = true;
         for bucket in self.buckets.get().into_iter().flatten() {
-            delivered &= bucket.wake(|_| true);
+            delivered &= bucket.wake((0, 0)..=(u32::MAX, u64::MAX));
         }
         delivered
     }
@@ -159,42 +194,29 @@ impl Registry {
     /// Calls that wait.
     pub(crate) fn parked(&self) -> usize {
         // ORDERING: Acquire: a count to look at.
-        self.parked.0.load(Ordering::Acquire)
+        self.parked.0.load(Ordering::Acquire) & !OBSERVED
+    }
+
+    /// Every call that waits, with the slots that it waits for, in the order in which they began.
+    pub(crate) fn list(&self) -> Vec<(Arc<Sleeper>, Vec<u32>)> {
+        let mut all: BTreeMap<u64, (Arc<Sleeper>, Vec<u32>)> = BTreeMap::new();
+        for bucket in self.buckets.get().into_iter().flatten() {
+            bucket.change(|list| {
+                for ((slot, ticket), sleeper) in list.iter() {
+                    all.entry(*ticket).or_insert_with(|| (sleeper.clone(), Vec::new())).1.push(*slot);
+                }
+            });
+        }
+        all.into_values().collect()
     }
 
     /// Calls that wait for this slot.
     pub(crate) fn waiting_for(&self, slot: u32) -> usize {
         let mut count = 0;
         if self.buckets.get().is_some() {
-            self.bucket(slot).change(|list| count = list.iter().filter(|waiter| waiter.slot == slot).count());
+            self.bucket(slot).change(|list| count = list.range(of(slot)).count());
         }
         count
-    }
-}
-
-/// A registered call; leaves no trace when dropped (§3.7).
-pub(crate) struct Registration<'a> {
-    registry: &'a Registry,
-    slots: &'a [u32],
-    latch: Arc<Latch>,
-}
-
-impl Drop for Registration<'_> {
-    fn drop(&mut self) {
-        for &slot in self.slots {
-            let bucket = self.registry.bucket(slot);
-            bucket.change(|list| {
-                if let Some(at) =
-                    list.iter().position(|waiter| waiter.slot == slot && Arc::ptr_eq(&waiter.latch, &self.latch))
-                {
-                    list.swap_remove(at);
-                }
-            });
-            // ORDERING: SeqCst: counts go down after the entry has gone; a committer that still sees them finds nothing.
-            bucket.waiting.fetch_sub(1, Ordering::SeqCst);
-        }
-        // ORDERING: SeqCst: as above.
-        self.registry.parked.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -202,28 +224,52 @@ impl Drop for Registration<'_> {
 mod tests {
     use super::*;
 
+    fn sleeper() -> Arc<Sleeper> {
+        Arc::new(Sleeper::new(Latch::new(), Who::new(None, CallSite::here("test"))))
+    }
+
+    fn is_open(sleeper: &Sleeper) -> bool {
+        sleeper.latch.wait(Some(Instant::now()))
+    }
+
     #[test]
     fn only_waiters_of_the_slot_are_woken() {
         let registry = Registry::default();
-        let (a, b) = (Latch::new(), Latch::new());
-        let ra = registry.register(&[1, 2], &a);
-        let rb = registry.register(&[3], &b);
+        let (a, b) = (sleeper(), sleeper());
+        registry.enter(&[1, 2], &a);
+        registry.enter(&[3], &b);
         assert_eq!((registry.parked(), registry.waiting_for(2)), (2, 1));
+        let listed: Vec<_> = registry.list().into_iter().map(|(sleeper, slots)| (sleeper.ticket, slots)).collect();
+        assert_eq!(listed.iter().find(|(ticket, _)| *ticket == b.ticket).unwrap().1, [3]);
+        assert_eq!(listed[0].1.len() + listed[1].1.len(), 3);
         registry.wake(&[2, 7]);
-        assert!(a.wait(Some(Instant::now())) && !b.wait(Some(Instant::now())));
-        drop((ra, rb));
-        assert_eq!((registry.parked(), registry.waiting_for(2), registry.anyone()), (0, 0, false));
+        assert!(is_open(&a) && !is_open(&b));
+        registry.leave(&[1, 2], &a);
+        assert_eq!((registry.waiting_for(2), registry.waiting_for(3)), (0, 1));
+        registry.leave(&[3], &b);
+        assert_eq!((registry.parked(), registry.waiting_for(3), registry.anyone()), (0, 0, false));
     }
 
     #[test]
     fn a_committer_that_finds_a_bucket_locked_has_the_holder_wake_it() {
         let registry = Registry::default();
-        let latch = Latch::new();
-        let _registration = registry.register(&[5], &latch);
+        let sleeper = sleeper();
+        registry.enter(&[5], &sleeper);
         let bucket = registry.bucket(5);
         bucket.change(|_| assert!(!registry.wake(&[5]), "left to the holder"));
-        assert!(latch.wait(Some(Instant::now())));
+        assert!(is_open(&sleeper));
     }
 
+    #[test]
+    fn observed_is_not_a_waiter() {
+        let registry = Registry::default();
+        registry.set_observed(true);
+        assert_eq!((registry.parked(), registry.anyone(), registry.is_observed()), (0, true, true));
+        registry.set_observed(false);
+        assert_eq!((registry.anyone(), registry.is_observed()), (false, false));
+    }
+
+    use crate::sync::latch::Latch;
+    use crate::sync::site::{CallSite, Who};
     use crate::sync::time::Instant;
 }

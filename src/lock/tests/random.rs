@@ -157,7 +157,7 @@ fn random_requests() {
     let (mut waited, mut lost) = (0, 0);
     for seed in 0..if cfg!(miri) { 3 } else { 200 } {
         let (table, mut random) = (LockTable::default(), Random(seed));
-        let led = |_| Led { asker: table.enter(None, 0), log: Vec::new(), waits: None };
+        let led = |_| Led { asker: table.enter(super::who(None), 0), log: Vec::new(), waits: None };
         let mut all: Vec<_> = (0..PARTIES).map(led).collect();
         for _ in 0..150 {
             let led = &mut all[random.below(PARTIES)];

@@ -28,7 +28,6 @@ pub(super) use any::AnyPart;
 pub(super) use build::BuiltParts;
 pub(super) use node::{Branch, Leaf, NodePool};
 pub(super) use tree::Tree;
-pub(super) use wait::Unpin;
 
 use super::reclaim::Garbage;
 use reads::KeyLog;

@@ -183,7 +183,7 @@ impl<K: 'static> Segment<K> {
 }
 
 /// Ranges that a sleeper looks at, without a version pinned.
-pub(in crate::store) trait Settled {
+pub(in crate::store) trait Settled: Send + Sync {
     /// Whether one of them is different from what it was in `version`. Runs user code.
     ///
     /// # Safety
@@ -204,7 +204,7 @@ impl<K, V> Segments<K, V> {
     }
 }
 
-impl<K: 'static, V: 'static> Settled for Segments<K, V> {
+impl<K: Send + Sync + 'static, V: 'static> Settled for Segments<K, V> {
     unsafe fn are_stale(&self, now: &Tree, version: u64) -> bool {
         // SAFETY: the caller's promise.
         self.all.iter().any(|segment| unsafe { segment.is_stale::<V>(self.kind, self.compare, now, version) })

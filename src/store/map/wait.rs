@@ -1,8 +1,8 @@
 //! What the maps that an attempt has read look like to a later one: validation, and the look of a sleeper (M4).
 
 use super::super::cell::CellRef;
+use super::super::newest::Newest;
 use super::super::node::{self, Root};
-use super::super::pins;
 use super::super::value;
 use super::super::workspace::Workspace;
 use super::ranges::Settled;
@@ -119,12 +119,10 @@ impl Workspace<'_> {
 
     /// Whether keys with these numbers were changed, put in or taken out since the snapshot.
     pub(crate) fn is_map_stale<K, V>(&self, map: &MapVar<K, V>, (low, high): (u64, u64)) -> bool {
-        // SAFETY: I9: the owner; nothing else uses the second word before the commit.
-        let newest = unsafe { self.seat.member.pin_base(self.seat.store.newest()) };
-        let _pinned = Unpin(self);
-        // SAFETY: pinned, as is the snapshot.
+        // SAFETY: I9: nothing else uses the second word before the commit; pinned, as is the snapshot.
         unsafe {
-            let Some(now) = newer(newest, map.var.slot(), self.version.get()) else { return false };
+            let newest = Newest::pin(&self.seat);
+            let Some(now) = newer(newest.root, map.var.slot(), self.version.get()) else { return false };
             let (before, after) = (self.tree(map).ranks_of(low, high), now.ranks_of(low, high));
             before.len() != after.len() || now.any_newer(after, self.version.get())
         }
@@ -135,10 +133,9 @@ impl Workspace<'_> {
         if !self.has_maps() {
             return None;
         }
-        // SAFETY: I9: the owner; nothing else uses the second word before the commit.
-        let newest = unsafe { self.seat.member.pin_base(self.seat.store.newest()) };
-        let _pinned = Unpin(self);
-        self.stale_map(newest, false)
+        // SAFETY: I9: nothing else uses the second word before the commit.
+        let newest = unsafe { Newest::pin(&self.seat) };
+        self.stale_map(newest.root, false)
     }
 
     /// What a sleeper must look at; to be asked before the attempt ends. Runs user code.
@@ -170,16 +167,12 @@ impl Workspace<'_> {
         }
         waits
     }
+}
 
-    /// Whether something is different from what the (ended) attempt has read. Runs user code.
-    pub(crate) fn waits_are_stale(&self, waits: &MapWaits) -> bool {
-        if waits.keys.is_empty() && waits.ranges.is_empty() {
-            return false;
-        }
-        // SAFETY: I9: the owner; nothing else uses the second word before the commit.
-        let newest = unsafe { self.seat.member.pin_base(self.seat.store.newest()) };
-        let _pinned = Unpin(self);
-        let version = self.version.get();
+impl MapWaits {
+    /// Whether something is different in the newest version from what the attempt had read in its own. Runs user code.
+    pub(in crate::store) fn are_stale(&self, newest: &Newest<'_>, version: u64) -> bool {
+        let newest = newest.root;
         // SAFETY: pinned; the handles keep the slots.
         unsafe {
             let key = |(_, read): &(CellRef, KeyRead)| {
@@ -188,16 +181,11 @@ impl Workspace<'_> {
             let range = |(cell, range): &(CellRef, Box<dyn Settled>)| {
                 newer(newest, cell.slot(), version).is_some_and(|tree| range.are_stale(tree, version))
             };
-            waits.keys.iter().any(key) || waits.ranges.iter().any(range)
+            self.keys.iter().any(key) || self.ranges.iter().any(range)
         }
     }
-}
 
-/// Lets the second word go, also when code of the user's panics.
-pub(in crate::store) struct Unpin<'a, 's>(pub(in crate::store) &'a Workspace<'s>);
-
-impl Drop for Unpin<'_, '_> {
-    fn drop(&mut self) {
-        pins::release(&self.0.seat.member.words[1]);
+    pub(in crate::store) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.ranges.is_empty()
     }
 }
