@@ -68,4 +68,10 @@ fn s6_3_a_large_capacity_costs_nothing_until_it_is_used() {
     space.atomically(|tx| queue.write(tx, 1));
     let used = LIVE.load(Ordering::SeqCst) - before;
     assert!(used < 64 * KIB, "{used} bytes");
+    // And a small one costs its slots.
+    let before = LIVE.load(Ordering::SeqCst);
+    let small = TBoundedQueue::<u64>::new_in(&space, 4);
+    space.atomically(|tx| small.write(tx, 1));
+    let used = LIVE.load(Ordering::SeqCst) - before;
+    assert!(used < 4 * KIB, "{used} bytes");
 }

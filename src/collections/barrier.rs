@@ -116,6 +116,28 @@ impl TBarrier {
         ticket
     }
 
+    /// [`wait`](TBarrier::wait) as a future. Dropped after the first poll it may have arrived: it counts as a party of the round then, which will not pass.
+    ///
+    /// ```
+    /// use tvar::TBarrier;
+    /// let barrier = TBarrier::new(2);
+    /// let other = std::thread::spawn({
+    ///     let barrier = barrier.clone();
+    ///     move || barrier.wait().is_leader()
+    /// });
+    /// let leader = futures::executor::block_on(barrier.wait_async()).is_leader();
+    /// assert_ne!(leader, other.join().unwrap());
+    /// ```
+    #[cfg(feature = "async")]
+    pub async fn wait_async(&self) -> BarrierTicket {
+        let space = self.round.space();
+        let ticket = space.atomically_async(|tx| Ok(self.arrive(tx))).await;
+        if !ticket.leader {
+            space.atomically_async(|tx| self.pass(tx, &ticket)).await;
+        }
+        ticket
+    }
+
     /// For how many parties the barrier is.
     pub fn parties(&self) -> u64 {
         self.parties

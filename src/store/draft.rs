@@ -49,7 +49,7 @@ impl Draft<'_> {
             // SAFETY: a stamp after `born` is of this variable (I6), whose type is boxed.
             let header = unsafe { old.word.header() };
             // The nodes and rows of a map are the new version's (M2).
-            let what = if entry.state.is_map() { What::MapPlain(header) } else { What::Value(header) };
+            let what = if entry.state.ends_plainly() { What::Plain(header) } else { What::Value(header) };
             self.limbo.push(Retired::new(old.stamp, version, what));
         }
         self.begin();
