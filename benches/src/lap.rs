@@ -1,15 +1,18 @@
 //! Timed loops: run an operation until told to stop, and count what was done by then.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// How many short operations run between two looks at the stop flag.
 pub const BATCH: u32 = 64;
 
-/// Tells loops when to stop.
+/// Tells loops when to stop. A cheap handle: clones tell the same, so that tasks can have one.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<State>);
+
 #[derive(Debug, Default)]
-pub struct Stop {
+struct State {
     flag: AtomicBool,
     at: OnceLock<Instant>,
 }
@@ -17,20 +20,20 @@ pub struct Stop {
 impl Stop {
     /// Stops all loops. Returns the moment that counts as the end.
     pub fn stop(&self) -> Instant {
-        let at = *self.at.get_or_init(Instant::now);
-        self.flag.store(true, Ordering::Release); // whoever sees the flag sees the moment
+        let at = *self.0.at.get_or_init(Instant::now);
+        self.0.flag.store(true, Ordering::Release); // whoever sees the flag sees the moment
         at
     }
 
     /// Whether it is time.
     #[inline]
     pub fn is_stopped(&self) -> bool {
-        self.flag.load(Ordering::Relaxed)
+        self.0.flag.load(Ordering::Relaxed)
     }
 
     /// When it was, once it is.
     fn moment(&self) -> Option<Instant> {
-        self.flag.load(Ordering::Acquire).then(|| self.at.get().copied()).flatten()
+        self.0.flag.load(Ordering::Acquire).then(|| self.0.at.get().copied()).flatten()
     }
 
     /// Runs a short operation until stopped. The last batch does not count: it may have run late.
@@ -126,6 +129,17 @@ impl Done {
         self.total += 1;
         self.in_time += 1.0;
     }
+
+    /// One more operation, too late.
+    #[inline]
+    pub fn late(&mut self) {
+        self.total += 1;
+    }
+
+    /// Of operations that were so many each.
+    pub fn times(self, many: usize) -> Self {
+        Self { total: self.total * many as u64, in_time: self.in_time * many as f64 }
+    }
 }
 
 #[cfg(test)]
@@ -151,8 +165,8 @@ mod tests {
         let (stop, mut done, start) = (Stop::default(), Done::default(), Instant::now());
         let mut began = start;
         assert!(!stop.single(&mut done, &mut began, start + Duration::from_secs(1)));
-        stop.at.set(start + Duration::from_secs(2)).expect("it is not stopped yet");
-        stop.flag.store(true, Ordering::Release);
+        stop.0.at.set(start + Duration::from_secs(2)).expect("it is not stopped yet");
+        stop.0.flag.store(true, Ordering::Release);
         assert!(stop.single(&mut done, &mut began, start + Duration::from_secs(5)));
         assert_eq!(done, Done { total: 2, in_time: 1.25 });
     }

@@ -5,6 +5,7 @@
 pub mod alloc;
 pub mod child;
 pub mod compare;
+pub mod duel;
 pub mod engine;
 pub mod figures;
 pub mod html;
@@ -18,8 +19,10 @@ pub mod map;
 pub mod memory;
 mod picks;
 pub mod progress;
+pub mod queue;
 pub mod report;
 pub mod section;
 pub mod stats;
+pub mod wake;
 
 pub use picks::Picks;

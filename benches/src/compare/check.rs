@@ -12,7 +12,7 @@ const LEAST_LOSS: f64 = 0.05;
 /// What disturbs one row by more than this, beyond the machine as a whole, makes a verdict on it worthless.
 const DISTURBED: f64 = 0.2;
 /// What must not have changed in between: the machine is judged by it.
-const STEADY: [EngineName; 10] = [
+const STEADY: [EngineName; 13] = [
     EngineName::Stm,
     EngineName::FastStm,
     EngineName::AsyncStm,
@@ -23,6 +23,9 @@ const STEADY: [EngineName; 10] = [
     EngineName::Scc,
     EngineName::Papaya,
     EngineName::Skiplist,
+    EngineName::Flume,
+    EngineName::Crossbeam,
+    EngineName::Tokio,
 ];
 
 /// What a check found.

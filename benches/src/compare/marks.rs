@@ -1,12 +1,12 @@
 //! The marks: how fast `tvar` is to be beside the fastest of its rivals in the same run.
 
-use crate::engine::EngineName::Tvar;
+use crate::engine::EngineName::{Crossbeam, Tvar};
 use crate::engine::Rivals;
 use crate::load::{Family, LONE_WRITER, SCAN_BESIDE_WRITER, WRITER_BESIDE_SCAN};
 use crate::report::{Mark, Report, find};
 
 /// Times as fast as the fastest rival: number of threads, workload, target.
-const RATIOS: [(usize, &str, f64); 11] = [
+const RATIOS: [(usize, &str, f64); 17] = [
     (1, "read1", 6.0),
     (1, "read10", 10.0),
     (1, "counter", 3.0),
@@ -18,7 +18,15 @@ const RATIOS: [(usize, &str, f64); 11] = [
     (2, "disjoint", 1.3),
     (2, "pingpong", 1.0),
     (1, "create_drop", 1.0),
+    (2, "queue_1_1", 3.0),
+    (8, "queue_4_4", 3.0),
+    (2, "pingpong_tasks", 3.0),
+    (2, "pingpong_mixed", 3.0),
+    (2, "wake_one_of_10k", 3.0),
+    (2, "wake_1000", 3.0),
 ];
+/// Of the fastest channel that all threads may share, this part: what carries one item at a time between two threads.
+const OF_A_CHANNEL: (&str, f64) = ("queue_1_1", 1.0 / 3.0);
 /// Of the fastest map without transactions, this part at every number of threads: workload, target. A map whose operations are
 /// transactions pays for what it promises; reads pay less.
 const OF_PLAIN_MAPS: [(&str, f64); 5] = [
@@ -45,6 +53,10 @@ pub fn marks(report: &Report) -> Vec<Mark> {
     for (workload, target) in OF_PLAIN_MAPS {
         marks.push(everywhere(report, Rivals::Maps, workload, target));
     }
+    let (workload, target) = OF_A_CHANNEL;
+    let rate = |engine| Some(report.row(workload, 2, engine)?.ops_per_s);
+    let ratio = rate(Tvar).zip(rate(Crossbeam)).map(|(own, channel)| own / channel);
+    marks.push(Mark::at_least(format!("{workload}, beside crossbeam-channel"), "×", target, ratio));
     for workload in OVERSUBSCRIBED {
         let rate = |threads| Some(report.row(workload, threads, Tvar)?.ops_per_s);
         let kept = rate(8).zip(rate(2)).map(|(eight, two)| eight / two);
@@ -123,6 +135,20 @@ mod tests {
         let all: Vec<_> = marks.iter().filter(|mark| mark.name.starts_with("map_90_10,")).collect();
         let found = |at: usize| (all[at].measured, all[at].verdict());
         assert_eq!((found(0), found(1)), ((Some(2.0), "reached"), (Some(0.4), "short")));
+    }
+
+    #[test]
+    fn a_queue_is_compared_with_the_channel_and_with_transactions() {
+        let rows = vec![
+            row("queue_1_1", 2, Tvar, 20.0),
+            row("queue_1_1", 2, Crossbeam, 50.0),
+            row("queue_1_1", 2, EngineName::Flume, 500.0),
+            row("queue_1_1", 2, EngineName::FastStm, 10.0),
+        ];
+        let marks = marks(&Report { rows, ..Report::default() });
+        let (stm, channel) = (mark(&marks, "queue_1_1, 2 threads"), mark(&marks, "queue_1_1, beside crossbeam"));
+        assert_eq!((stm.measured, stm.verdict()), (Some(2.0), "short"));
+        assert_eq!((channel.measured, channel.verdict()), (Some(0.4), "reached"));
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub enum EngineName {
     Mutex,
     /// The reference engine of this library.
     Reference,
-    /// `concread` 0.5: maps only, as all below.
+    /// `concread` 0.5: maps only, as those below.
     Concread,
     /// A `parking_lot::RwLock` around a map of the standard library.
     Rwlock,
@@ -107,11 +107,17 @@ pub enum EngineName {
     Papaya,
     /// `crossbeam-skiplist` 0.1.
     Skiplist,
+    /// `flume` 0.12: channels only, as all below.
+    Flume,
+    /// `crossbeam-channel` 0.5.
+    Crossbeam,
+    /// The channel of `tokio` 1, `sync::mpsc`.
+    Tokio,
 }
 
 impl EngineName {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Tvar,
         Self::Stm,
         Self::FastStm,
@@ -124,14 +130,22 @@ impl EngineName {
         Self::Scc,
         Self::Papaya,
         Self::Skiplist,
+        Self::Flume,
+        Self::Crossbeam,
+        Self::Tokio,
     ];
-    /// Those that have variables, and not only maps.
+    /// Those that have variables, and not only maps or channels.
     pub const VARIABLES: [Self; 6] =
         [Self::Tvar, Self::Stm, Self::FastStm, Self::AsyncStm, Self::Mutex, Self::Reference];
 
-    /// Whether it has variables, and not only maps.
+    /// Whether it has variables, and not only maps or channels.
     pub fn has_variables(self) -> bool {
         Self::VARIABLES.contains(&self)
+    }
+
+    /// Whether it has channels, and nothing else.
+    pub fn has_channels(self) -> bool {
+        matches!(self, Self::Flume | Self::Crossbeam | Self::Tokio)
     }
 
     /// Whether it is one lock around everything.
@@ -154,6 +168,9 @@ impl EngineName {
             Self::Scc => "scc",
             Self::Papaya => "papaya",
             Self::Skiplist => "skiplist",
+            Self::Flume => "flume",
+            Self::Crossbeam => "crossbeam",
+            Self::Tokio => "tokio",
         }
     }
 }

@@ -9,6 +9,8 @@ pub enum Rivals {
     Stm,
     /// Maps without them.
     Maps,
+    /// Channels, without them too.
+    Channels,
 }
 
 impl Rivals {
@@ -18,6 +20,7 @@ impl Rivals {
         match self {
             Self::Stm => &[E::Stm, E::FastStm, E::AsyncStm, E::Concread],
             Self::Maps => &[E::Rwlock, E::Dashmap, E::Scc, E::Papaya, E::Skiplist],
+            Self::Channels => &[E::Flume, E::Crossbeam, E::Tokio],
         }
     }
 
@@ -26,6 +29,7 @@ impl Rivals {
         match self {
             Self::Stm => "STM",
             Self::Maps => "plain map",
+            Self::Channels => "channel",
         }
     }
 }

@@ -23,7 +23,7 @@ impl FutureLoops {
     pub fn boxed(load: Load, threads: usize) -> Option<Box<dyn Case>> {
         let (variables, boxed) = sizes(load, threads);
         let first = if load == Load::PingPong { t::PING } else { FIRST };
-        (!matches!(load, Load::Snapshot | Load::Map(_))).then(|| -> Box<dyn Case> {
+        (!matches!(load, Load::Snapshot | Load::Map(_) | Load::Queue(_) | Load::Wait(_))).then(|| -> Box<dyn Case> {
             let case = Self {
                 load,
                 variables,
@@ -146,7 +146,7 @@ impl FutureLoops {
                 value += 1;
                 engine::create_drop(value);
             }),
-            Load::Snapshot | Load::Map(_) => Done::default(),
+            Load::Snapshot | Load::Map(_) | Load::Queue(_) | Load::Wait(_) => Done::default(),
         }
     }
 }

@@ -25,7 +25,7 @@ impl<E: Engine> Loops<E> {
             Load::OrElse => E::ALTERNATIVES,
             Load::CreateDrop => E::SINGLE_VARIABLES,
             Load::Snapshot => E::SNAPSHOTS,
-            Load::Map(_) => false,
+            Load::Map(_) | Load::Queue(_) | Load::Wait(_) => false,
             _ => true,
         };
         let (variables, boxed) = sizes(load, threads);
@@ -143,7 +143,7 @@ impl<E: Engine> Case for Loops<E> {
                 })
             }
             Load::Snapshot => stop.batches(|| E::snapshot(numbers)),
-            Load::Map(_) => Done::default(),
+            Load::Map(_) | Load::Queue(_) | Load::Wait(_) => Done::default(),
         }
     }
 

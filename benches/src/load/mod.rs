@@ -1,22 +1,30 @@
 //! The workloads: what each means, and the loops that run it on an engine.
 
+mod cases;
+mod duels;
 mod family;
 mod futures;
 mod loops;
 mod map_loops;
 mod maps;
+mod queues;
+mod waits;
+mod wakes;
 
+pub use cases::{Case, case, harness};
 pub use family::Family;
 pub use futures::FutureLoops;
 pub use loops::Loops;
 pub use map_loops::{HashLoops, OrderedLoops};
 pub use maps::{KEYS, MapLoad, RANGE, SPAN};
+pub use queues::{CAPACITY, QueueLoad};
+pub use waits::WaitLoad;
+pub use wakes::{CROWD, SLEEPERS};
 
-use crate::engine::{ClassicStm, EngineName, Fast, FastStm, Locked, Nothing, Reference};
-use crate::lap::{Done, Stop};
+use crate::engine::EngineName;
 
 /// The names of the workloads in results and on the command line, in the order in which they are reported.
-pub const WORKLOADS: [&str; 23] = [
+pub const WORKLOADS: [&str; 29] = [
     "read1",
     "read10",
     "read1000",
@@ -30,7 +38,6 @@ pub const WORKLOADS: [&str; 23] = [
     SCAN_BESIDE_WRITER,
     WRITER_BESIDE_SCAN,
     "or_else",
-    "pingpong",
     "merge",
     "create_drop",
     "snapshot",
@@ -40,6 +47,13 @@ pub const WORKLOADS: [&str; 23] = [
     "ordmap_90_10",
     "ordmap_50_50",
     "ordmap_range",
+    "queue_1_1",
+    "queue_4_4",
+    "pingpong",
+    "pingpong_tasks",
+    "pingpong_mixed",
+    "wake_one_of_10k",
+    "wake_1000",
 ];
 
 /// The scanners' side of [`Load::Beside`].
@@ -97,12 +111,16 @@ pub enum Load {
     Snapshot,
     /// Something with a map.
     Map(MapLoad),
+    /// Something with a queue.
+    Queue(QueueLoad),
+    /// Something with tasks that wait.
+    Wait(WaitLoad),
 }
 
 impl Load {
     /// All of them in the order in which they run: a million variables come last, so that what they leave behind (a
     /// deeper tree, a fragmented heap) is nobody else's cost.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 29] = [
         Self::Read1,
         Self::Read10,
         Self::Read1000,
@@ -125,6 +143,12 @@ impl Load {
         Self::Map(MapLoad::Ordmap9010),
         Self::Map(MapLoad::Ordmap5050),
         Self::Map(MapLoad::OrdmapRange),
+        Self::Queue(QueueLoad::OneToOne),
+        Self::Queue(QueueLoad::FourToFour),
+        Self::Wait(WaitLoad::PingPongTasks),
+        Self::Wait(WaitLoad::PingPongMixed),
+        Self::Wait(WaitLoad::WakeOne),
+        Self::Wait(WaitLoad::Wake1000),
         Self::Transfer1m,
     ];
 
@@ -149,13 +173,16 @@ impl Load {
             Self::CreateDrop => &["create_drop"],
             Self::Snapshot => &["snapshot"],
             Self::Map(map) => map.row(),
+            Self::Queue(queue) => queue.row(),
+            Self::Wait(wait) => wait.row(),
         }
     }
 
     /// Whether it means something with so many threads.
     pub fn suits(self, threads: usize) -> bool {
         match self {
-            Self::PingPong => threads == 2,
+            Self::PingPong | Self::Wait(_) => threads == 2,
+            Self::Queue(queue) => threads == queue.threads(),
             Self::Beside | Self::LoneWriter => threads >= 2,
             _ => threads >= 1,
         }
@@ -165,56 +192,25 @@ impl Load {
     pub fn runs_on(self, engine: EngineName) -> bool {
         match self {
             Self::Map(map) => map.runs_on(engine),
+            Self::Queue(queue) => queue.runs_on(engine),
+            Self::Wait(wait) => wait.runs_on(engine),
+            Self::PingPong => engine.has_variables() || engine.has_channels(),
             _ => engine.has_variables(),
         }
     }
 
     /// How many threads run it where the results say `threads`.
     pub fn workers(self, threads: usize) -> usize {
-        if self == Self::LoneWriter { (threads / 2).max(1) } else { threads }
+        match self {
+            Self::LoneWriter => (threads / 2).max(1),
+            Self::Wait(wait) => wait.workers(),
+            _ => threads,
+        }
     }
 
     /// Which of [`rows`](Self::rows) a thread works for.
     pub fn side(self, thread: usize) -> usize {
         if self == Self::Beside { thread % 2 } else { 0 }
-    }
-}
-
-/// A workload on an engine, with its variables.
-pub trait Case: Send + Sync {
-    /// Runs one thread's part until stopped.
-    fn run(&self, thread: usize, seed: u64, stop: &Stop) -> Done;
-    /// Checks the variables after so many operations in all, since the case was made. What is wrong, if something is.
-    fn verify(&self, operations: u64) -> Result<(), String>;
-}
-
-/// The case of an engine, unless it cannot do that. `threads` is the largest number that will run it.
-pub fn case(engine: EngineName, load: Load, threads: usize) -> Option<Box<dyn Case>> {
-    if let Load::Map(map) = load {
-        return map.case(engine);
-    }
-    match engine {
-        EngineName::Tvar => Loops::<Fast>::boxed(load, threads),
-        EngineName::Stm => Loops::<ClassicStm>::boxed(load, threads),
-        EngineName::FastStm => Loops::<FastStm>::boxed(load, threads),
-        EngineName::AsyncStm => FutureLoops::boxed(load, threads),
-        EngineName::Mutex => Loops::<Locked>::boxed(load, threads),
-        EngineName::Reference => Loops::<Reference>::boxed(load, threads),
-        EngineName::Concread
-        | EngineName::Rwlock
-        | EngineName::Dashmap
-        | EngineName::Scc
-        | EngineName::Papaya
-        | EngineName::Skiplist => None,
-    }
-}
-
-/// The case of an engine that does nothing: the harness's own cost. Waiting for each other costs it nothing.
-pub fn harness(load: Load, threads: usize) -> Option<Box<dyn Case>> {
-    match load {
-        Load::PingPong => None,
-        Load::Map(map) => Some(map.harness()),
-        load => Loops::<Nothing>::boxed(load, threads),
     }
 }
 
@@ -280,28 +276,5 @@ mod tests {
         rows.sort();
         names.sort();
         assert_eq!(rows, names);
-    }
-
-    #[test]
-    fn every_engine_runs_every_load_it_can_and_adds_up() {
-        for load in Load::ALL.into_iter().filter(|load| *load != Load::Transfer1m) {
-            let threads = if load.suits(1) { 1 } else { 2 };
-            for engine in EngineName::ALL {
-                let Some(case) = case(engine, load, threads) else { continue };
-                assert!(load.runs_on(engine), "{engine} {load:?}");
-                let stop = Stop::default();
-                let total = std::thread::scope(|s| {
-                    let run = |thread| {
-                        let (case, stop) = (&case, &stop);
-                        s.spawn(move || case.run(thread, 1, stop).total)
-                    };
-                    let workers: Vec<_> = (0..load.workers(threads)).map(run).collect();
-                    std::thread::sleep(std::time::Duration::from_millis(3));
-                    stop.stop();
-                    workers.into_iter().map(|worker| worker.join().expect("a worker panicked")).sum()
-                });
-                assert_eq!(case.verify(total), Ok(()), "{engine} {load:?}");
-            }
-        }
     }
 }
