@@ -375,10 +375,13 @@ impl<'s> Session<'s> {
 
     /// The attempt has lost to another commit: backs off, or takes the turn if it has lost too often (C4).
     fn lose(&mut self, slot: Option<u32>) -> Result<(), Ended> {
+        let met = slot.and_then(|slot| self.attempt.look_at_conflict(slot));
         self.roll_back_or_unwind(Locked::Carried);
         self.attempt.ws.count(Count::Conflicts);
+        if let Some(met) = met {
+            self.attempt.observe_conflict(met);
+        }
         if let Some(slot) = slot {
-            self.attempt.observe_conflict(slot);
             event!(
                 DEBUG,
                 self.attempt.call,

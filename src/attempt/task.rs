@@ -103,9 +103,7 @@ impl Task {
                             let deadline = self.options.timeout.and_then(|limit| after(*start, limit));
                             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                                 let history = history.unwrap_or_default();
-                                if let Some(label) = &self.options.label
-                                    && self.shared.registry.is_observed()
-                                {
+                                if let Some(label) = &self.options.label {
                                     count(&self.shared, label, &history, End::Failed);
                                 }
                                 let loss = Loss::of(&history, Default::default());
