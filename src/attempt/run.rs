@@ -253,12 +253,10 @@ pub(super) fn run_from<R, E>(
     guard.0.finish();
     // Nothing is left that its drop would have to end.
     std::mem::forget(guard);
-    #[cfg(feature = "tracing")]
-    let attempts = session.attempt.number();
+    event!(TRACE, call, attempts = session.attempt.number(), "committed");
     if session.attempt.has_rare() {
         run_commit_hooks(ManuallyDrop::into_inner(session).attempt);
     }
-    event!(TRACE, call, attempts, "committed");
     Ok(value)
 }
 
@@ -381,14 +379,12 @@ impl<'s> Session<'s> {
         if let Some(met) = met {
             self.attempt.observe_conflict(met);
         }
-        if let Some(slot) = slot {
-            event!(
-                DEBUG,
-                self.attempt.call,
-                variable = self.attempt.ws.store().describe(slot),
-                "lost to another commit"
-            );
-        }
+        event!(
+            DEBUG,
+            self.attempt.call,
+            variable = slot.map(|slot| self.attempt.ws.store().describe(slot)),
+            "lost to another commit"
+        );
         let (options, deadline) = (self.attempt.call.options, self.attempt.deadline());
         let mut rare = self.attempt.rare();
         let History { lost, lost_to, .. } = &mut rare.history;
