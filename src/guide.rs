@@ -4,8 +4,9 @@
 //! 2. [Blocking](blocking): `retry`, alternatives, deadlines.
 //! 3. [Choosing isolation](isolation): what the two levels promise, and what conflicts.
 //! 4. [Maps](maps): conflicts per key, upserts, ranges, locks on keys.
-//! 5. [What to avoid](avoid): the mistakes that are easy to make, and what the crate says to them.
-//! 6. [How it works](internals): the tree, the commit, the vacuum, the waiting.
+//! 5. [Collections](collections): queues, broadcasts, priorities, semaphores, promises, barriers.
+//! 6. [What to avoid](avoid): the mistakes that are easy to make, and what the crate says to them.
+//! 7. [How it works](internals): the tree, the commit, the vacuum, the waiting.
 
 #[doc = include_str!("../docs/guide/transactions.md")]
 pub mod transactions {}
@@ -18,6 +19,9 @@ pub mod isolation {}
 
 #[doc = include_str!("../docs/guide/maps.md")]
 pub mod maps {}
+
+#[doc = include_str!("../docs/guide/collections.md")]
+pub mod collections {}
 
 #[doc = include_str!("../docs/guide/avoid.md")]
 pub mod avoid {}

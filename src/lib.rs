@@ -126,6 +126,7 @@ mod tx;
 mod wait;
 mod waiting;
 
+pub mod collections;
 pub mod guide;
 #[cfg(feature = "hooks")]
 pub mod hooks;
@@ -143,6 +144,9 @@ pub use attempt::{Abort, Isolation, Label, Stm, Stop};
 #[cfg(not(tvar_loom))]
 pub use blocked::BlockedReports;
 pub use call::{atomically, try_atomically};
+pub use collections::{
+    TArray, TBarrier, TBoundedQueue, TBroadcast, TMVar, TOnce, TPriorityQueue, TQueue, TReceiver, TSemaphore, TSet,
+};
 pub use commit::Backoff;
 pub use error::{TryError, TxError};
 pub use lock::{LockInfo, LockMode, LockParty};

@@ -87,6 +87,10 @@ fn refused(layer: &str, path: &[String]) -> Option<&'static str> {
         ("face", "reference") => return None,
         (_, "reference") => return Some("only the face may name the reference engine"),
         ("docs", _) => return None,
+        // What the platform gives to any crate: shared handles, memory filled once, a counter.
+        ("collections", "sync") if matches!(path.get(1).map(String::as_str), Some("Arc" | "OnceLock" | "plain")) => {
+            return None;
+        }
         ("collections", target) if target != "face" => {
             return Some("collections are built on the face alone");
         }
@@ -451,6 +455,9 @@ fn waiting_and_locking_know_neither_the_store_nor_each_other() {
 #[test]
 fn collections_and_the_reference_engine_stand_apart() {
     refuses("collections/map.rs", "use crate::store::Tree;", "face alone");
+    refuses("collections/map.rs", "use crate::sync::{Arc, Mutex};", "`crate::sync::Mutex`");
+    refuses("collections/map.rs", "use std::sync::Arc;", "outside src/sync");
+    allows("collections/map.rs", "use crate::sync::{Arc, OnceLock, plain::AtomicU64};");
     refuses("reference/mod.rs", "use crate::store::Tree;", "apart");
     refuses("commit/mod.rs", "use crate::reference::Engine;", "only the face");
     allows("lib.rs", "pub use crate::reference::Engine;");

@@ -60,8 +60,8 @@ pub(crate) enum Undisturbed {
     Lost,
 }
 
-/// Publishes the workspace's writes if nothing is in the way: nobody has committed since the snapshot, waits, has the turn, is announced or holds a
-/// lock, and there are no functions to apply.
+/// Publishes the workspace's writes if nothing is in the way: nobody has committed since the snapshot, has the turn, is announced, holds a
+/// lock or observes, and there are no functions to apply.
 ///
 /// The same steps as in [`commit`], for most commits all that is needed.
 #[inline(always)]
@@ -73,15 +73,21 @@ pub(crate) fn commit_undisturbed(ws: &mut Workspace<'_>, shared: &Shared) -> Und
         return Undisturbed::No;
     }
     pass(Point::Validate);
-    if shared.turnstile.is_taken() || shared.registry.anyone() || ws.is_any_announced() || shared.locks.any() {
+    if shared.turnstile.is_taken() || ws.is_any_announced() || shared.locks.any() {
         return Undisturbed::No;
     }
-    match ws.publish_plain() {
+    let waiters = shared.registry.anyone();
+    if waiters && shared.registry.is_observed() {
+        return Undisturbed::No;
+    }
+    match if waiters { ws.publish(true) } else { ws.publish_plain() } {
         Published::Yes => {
             pass(Point::Swapped);
             if shared.registry.anyone() {
-                // Somebody has begun to wait.
-                ws.note_changed();
+                if !waiters {
+                    // Somebody has begun to wait.
+                    ws.note_changed();
+                }
                 wake_waiters(ws, shared);
             }
         }

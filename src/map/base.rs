@@ -4,6 +4,7 @@ use super::Entry;
 use super::view::View;
 use super::view::sealed::Source;
 use crate::attempt::{Patience, check_same_space};
+use crate::space::Space;
 use crate::store::{KeptSnapshot, Key, MapVar, RowRef, Sought, Store, Value, Walk};
 use crate::sync::time::{Duration, Instant};
 use crate::tx::Tx;
@@ -127,6 +128,11 @@ pub(super) fn remove<'a, K: Key, V: Value, C: Fn(&K) -> Ordering>(
     let row = tx.attempt.map_get(map, sought, owned)?;
     tx.attempt.map_remove(map, sought.number, row);
     Some(row)
+}
+
+/// The space that a map belongs to.
+pub(super) fn space<K: Key, V: Value>(map: &MapVar<K, V>) -> Space {
+    Space::of(map.var.home().unwrap_or_else(|| Store::global()))
 }
 
 /// A map as `Debug` shows it.

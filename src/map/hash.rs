@@ -339,6 +339,11 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Send + Sync + 'static, S: 
         self.map.var.name()
     }
 
+    /// The space that it belongs to.
+    pub fn space(&self) -> Space {
+        base::space(&self.map)
+    }
+
     /// Whether two handles are of the same map.
     pub fn ptr_eq(&self, other: &Self) -> bool {
         self.map.var.same(&other.map.var)

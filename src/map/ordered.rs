@@ -171,7 +171,7 @@ impl<K: Ord + Clone + Send + Sync + 'static, V: Send + Sync + 'static> TOrdMap<K
         self.range(view, ..).next_back()
     }
 
-    /// Takes the entry with the smallest key out. O(log n + own writes).
+    /// Takes the entry with the smallest key out. O(log n), in a loop as well; after other writes of the transaction to the map O(log n + own writes).
     pub fn pop_first<'a>(&'a self, tx: &'a Tx<'_>) -> Option<(&'a K, &'a V)> {
         tx.attempt.map_will_write_any(&self.map);
         let row = base::walk_range(&self.map, tx, Bound::Unbounded, Bound::Unbounded).next_front()?;
@@ -179,7 +179,7 @@ impl<K: Ord + Clone + Send + Sync + 'static, V: Send + Sync + 'static> TOrdMap<K
         Some((row.key, row.value))
     }
 
-    /// Takes the entry with the greatest key out. O(log n + own writes).
+    /// Takes the entry with the greatest key out. O(log n), in a loop as well; after other writes of the transaction to the map O(log n + own writes).
     pub fn pop_last<'a>(&'a self, tx: &'a Tx<'_>) -> Option<(&'a K, &'a V)> {
         tx.attempt.map_will_write_any(&self.map);
         let row = base::walk_range(&self.map, tx, Bound::Unbounded, Bound::Unbounded).next_back()?;
@@ -340,6 +340,11 @@ impl<K: Ord + Clone + Send + Sync + 'static, V: Send + Sync + 'static> TOrdMap<K
     /// The name that the map was given.
     pub fn name(&self) -> Option<&str> {
         self.map.var.name()
+    }
+
+    /// The space that it belongs to.
+    pub fn space(&self) -> Space {
+        base::space(&self.map)
     }
 
     /// Whether two handles are of the same map.

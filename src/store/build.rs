@@ -233,12 +233,21 @@ impl Workspace<'_> {
         if !PLAIN {
             self.set_maps_alive(true);
         }
+        // A free second word pins the new root from before it is published: to mark it as told later.
+        let ahead = waiters && self.base_word == 0;
+        if ahead {
+            // ORDERING: Release: comes before the swap, and so before the scan of whoever replaces the new root; partner: the loads of `scan_words`.
+            member.words[1].store(pins::exact(version), Ordering::Release);
+        }
         // ORDERING: SeqCst: Release for the new nodes, partner: the loads in `pins::acquire`; before the look at the waiters and
         // before the vacuum's scan in the total order. Relaxed on failure: what was found is not used.
         let swapped =
             store.newest().compare_exchange(self.base.get().cast_mut(), root, Ordering::SeqCst, Ordering::Relaxed);
         model_fence();
         if swapped.is_err() {
+            if ahead {
+                pins::release(&member.words[1]);
+            }
             if !PLAIN {
                 self.set_maps_alive(false);
             }
@@ -260,7 +269,9 @@ impl Workspace<'_> {
         }
         own.seen = version;
         self.published = true;
-        if waiters {
+        if ahead {
+            self.new_root = root;
+        } else if waiters {
             self.pin_own(version);
         }
         Published::Yes

@@ -49,7 +49,7 @@ impl Draft<'_> {
             // SAFETY: a stamp after `born` is of this variable (I6), whose type is boxed.
             let header = unsafe { old.word.header() };
             // The nodes and rows of a map are the new version's (M2).
-            let what = if entry.state.is_map() { What::MapPlain(header) } else { What::Value(header) };
+            let what = if entry.state.ends_plainly() { What::Plain(header) } else { What::Value(header) };
             self.limbo.push(Retired::new(old.stamp, version, what));
         }
         self.begin();
@@ -126,21 +126,18 @@ unsafe fn grow(root: *mut Root, pool: &mut Pool) {
 /// As for [`set`].
 #[cold]
 pub(super) unsafe fn keep_journal(root: *mut Root, base: &Root, changed: &[u32]) {
-    let mut journal = Some(Vec::new());
+    let (mut owed, mut slots) = (0, [0; JOURNAL]);
     // ORDERING: Acquire: partner: `set_told`.
     if !base.told.load(Ordering::Acquire) {
         // The base's debts become this root's, until its own committer has paid them (§4.1).
-        journal = match base.journal {
-            Journal::Unknown => None,
-            Journal::Slots { len, slots } => Some(slots[..usize::from(len)].to_vec()),
-        };
+        let Journal::Slots { len, slots: of_base } = base.journal else { return };
+        (owed, slots) = (usize::from(len), of_base);
     }
-    if let Some(mut owed) = journal.filter(|owed| owed.len() + changed.len() <= JOURNAL) {
-        owed.extend_from_slice(changed);
-        let mut slots = [0; JOURNAL];
-        slots[..owed.len()].copy_from_slice(&owed);
+    let len = owed + changed.len();
+    if let Some(room) = slots.get_mut(owed..len) {
+        room.copy_from_slice(changed);
         // SAFETY: the root is private.
-        unsafe { (*root).journal = Journal::Slots { len: owed.len() as u8, slots } };
+        unsafe { (*root).journal = Journal::Slots { len: len as u8, slots } };
     }
 }
 

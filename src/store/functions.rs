@@ -7,6 +7,7 @@ use super::node;
 use super::reclaim::{self, Garbage};
 use super::value::{self, Word, is_inline};
 use super::workspace::Workspace;
+use super::writes::flags_of;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -19,7 +20,7 @@ impl Workspace<'_> {
         let at = match writes.find(var.slot()) {
             Some(at) => at,
             // A box-less word: never looked at while the entry has merges.
-            None => writes.insert(var.slot(), var.born(), self.before(var), Word::EMPTY, is_inline::<T>()),
+            None => writes.insert(var.slot(), var.born(), self.before(var), Word::EMPTY, flags_of::<T>()),
         };
         writes.push_merge(at, f);
     }

@@ -115,7 +115,7 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::super::value::Word;
-    use super::super::writes::{Before, WriteSet};
+    use super::super::writes::{Before, INLINE, WriteSet};
 
     fn nothing() -> Before {
         Before { slot: std::ptr::null(), cell: None }
@@ -126,18 +126,18 @@ mod tests {
         let mut writes = WriteSet::default();
         let mut trash = Vec::new();
         for slot in 0..3 {
-            writes.insert(slot, 0, nothing(), Word::EMPTY, true);
+            writes.insert(slot, 0, nothing(), Word::EMPTY, INLINE);
         }
         for round in 0..5 {
             let mark = writes.enter();
             for slot in 3..40 {
-                writes.insert(64 * slot + round, 0, nothing(), Word::EMPTY, true);
+                writes.insert(64 * slot + round, 0, nothing(), Word::EMPTY, INLINE);
             }
             writes.undo(mark, &mut trash);
             assert_eq!(writes.find(2), Some(2));
             assert_eq!(writes.find(64 * 3 + round), None);
         }
-        assert_eq!(writes.insert(7, 0, nothing(), Word::EMPTY, true), 3);
+        assert_eq!(writes.insert(7, 0, nothing(), Word::EMPTY, INLINE), 3);
         assert_eq!(writes.find(7), Some(3));
     }
 }

@@ -34,7 +34,7 @@ enum Kind {
     Initial,
     MapLeaf,
     MapBranch,
-    MapPlain,
+    Plain,
     Slot,
     BoxedSlot,
     Announcement,
@@ -57,8 +57,8 @@ pub(super) enum What {
     /// Nodes of a map.
     MapLeaf(*mut map::Leaf),
     MapBranch(*mut map::Branch),
-    /// A row, or the top of a version that has given its nodes up: their ends run no user code.
-    MapPlain(*mut Header),
+    /// A small value, a row, or the top of a version of a map that has given its nodes up: their ends run no user code.
+    Plain(*mut Header),
     /// A slot whose variable is gone (I7); `boxed` if the tree may hold a value.
     Slot {
         slot: u32,
@@ -90,7 +90,7 @@ impl Retired {
             What::Initial(initial) => (Kind::Initial, initial.into_raw()),
             What::MapLeaf(leaf) => (Kind::MapLeaf, leaf.cast()),
             What::MapBranch(branch) => (Kind::MapBranch, branch.cast()),
-            What::MapPlain(header) => (Kind::MapPlain, header.cast()),
+            What::Plain(header) => (Kind::Plain, header.cast()),
             What::Slot { slot, boxed } => {
                 (if boxed { Kind::BoxedSlot } else { Kind::Slot }, std::ptr::without_provenance_mut(slot as usize))
             }
@@ -116,7 +116,7 @@ impl Retired {
             Kind::Initial => What::Initial(unsafe { RetiredInitial::from_raw(this.thing) }),
             Kind::MapLeaf => What::MapLeaf(this.thing.cast()),
             Kind::MapBranch => What::MapBranch(this.thing.cast()),
-            Kind::MapPlain => What::MapPlain(this.thing.cast()),
+            Kind::Plain => What::Plain(this.thing.cast()),
             Kind::Slot | Kind::BoxedSlot => {
                 What::Slot { slot: this.thing.addr() as u32, boxed: this.kind == Kind::BoxedSlot }
             }
@@ -139,8 +139,8 @@ impl Retired {
     /// Kept snapshots do not count for slots, since they hold no slot numbers, nor for announcements, which they never look at.
     #[inline(always)]
     pub(super) fn ignores_snapshots(&self) -> bool {
-        use Kind::{Initial, Inner, Leaf, MapBranch, MapLeaf, MapPlain, Root, Value};
-        !matches!(self.kind, Leaf | Inner | Root | Value | Initial | MapLeaf | MapBranch | MapPlain)
+        use Kind::{Initial, Inner, Leaf, MapBranch, MapLeaf, Plain, Root, Value};
+        !matches!(self.kind, Leaf | Inner | Root | Value | Initial | MapLeaf | MapBranch | Plain)
     }
 
     /// Whether every snapshot that was ever kept is older: `kept_to` is the newest of them.

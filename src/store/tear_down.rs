@@ -25,7 +25,7 @@ pub(super) unsafe fn tear_down(root: *mut Root, retired: Vec<Retired>, garbage: 
                 What::Initial(initial) => garbage.push(Garbage::Initial(initial)),
                 What::MapLeaf(leaf) => drop(Box::from_raw(leaf)),
                 What::MapBranch(branch) => drop(Box::from_raw(branch)),
-                What::MapPlain(header) => free_boxed(header),
+                What::Plain(header) => free_boxed(header),
                 What::Slot { slot, boxed } => {
                     let found = node::find(root, slot);
                     if boxed && !found.is_null() && (*found).stamp > birth {

@@ -371,7 +371,7 @@ impl Free<'_> {
             // SAFETY: as above.
             What::MapBranch(branch) => unsafe { self.pool.maps.put_branch(branch) },
             // SAFETY: as above.
-            What::MapPlain(header) => unsafe { free_boxed(header) },
+            What::Plain(header) => unsafe { free_boxed(header) },
             What::Value(header) => self.garbage.push(Garbage::Value(header)),
             What::Initial(retired) => self.garbage.push(Garbage::Initial(retired)),
             What::Slot { slot, boxed } => self.slots.push((slot, birth, boxed)),

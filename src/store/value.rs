@@ -41,6 +41,15 @@ pub(super) fn is_inline<T: 'static>() -> bool {
     any_of!(i64 u64 i32 u32 usize isize bool f64 f32 u8 i8 u16 i16 char)
 }
 
+/// Values of more bytes do not wait for a batch of the vacuum, though nobody would notice their end.
+const SMALL: usize = 64;
+
+/// Whether values of `T` are small, and their ends run no user code: they may wait for a batch of the vacuum (§1.7).
+#[inline(always)]
+pub(super) fn is_plain<T>() -> bool {
+    !std::mem::needs_drop::<T>() && size_of::<T>() <= SMALL
+}
+
 impl Word {
     /// What a slot holds that nobody has written.
     pub(super) const EMPTY: Word = Word { bits: 0 };

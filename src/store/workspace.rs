@@ -13,7 +13,7 @@ use super::node::{self, Root, Slot};
 use super::reads::ReadSet;
 use super::reclaim::{self, Garbage};
 use super::value::{self, Word, is_inline};
-use super::writes::{Before, IN_USE, LENT, Mark, WriteSet};
+use super::writes::{Before, IN_USE, LENT, Mark, WriteSet, flags_of};
 use super::{pins, vacuum};
 use crate::sync::Arc;
 use std::cell::Cell;
@@ -221,7 +221,7 @@ impl<'s> Workspace<'s> {
         let superseded = match writes.find(var.slot()) {
             Some(at) => writes.replace(at, word),
             None => {
-                writes.insert(var.slot(), var.born(), self.before(var), word, is_inline::<T>());
+                writes.insert(var.slot(), var.born(), self.before(var), word, flags_of::<T>());
                 None
             }
         };
@@ -245,7 +245,7 @@ impl<'s> Workspace<'s> {
             return self.write(var, new);
         }
         let before = Before { slot, cell: None };
-        writes.insert(var.slot(), var.born(), before, Word::encode(new), is_inline::<T>());
+        writes.insert(var.slot(), var.born(), before, Word::encode(new), flags_of::<T>());
     }
 
     /// The same for a variable that is unwritten in the snapshot.

@@ -8,7 +8,7 @@ use super::index::{Index, OfSlot};
 use super::merge::{MergeFn, ThenFn};
 use super::node::Slot;
 use super::reclaim::Garbage;
-use super::value::{Header, Word};
+use super::value::{Header, Word, is_inline, is_plain};
 use crate::sync::Arc;
 use std::cell::UnsafeCell;
 
@@ -21,6 +21,19 @@ pub(super) const IN_USE: u8 = 4;
 
 /// The variable is a map, whose next version is built at the commit from the attempt's part of it (M2).
 pub(super) const MAP: u8 = 8;
+
+/// The values are small, and their ends run no user code.
+pub(super) const PLAIN: u8 = 16;
+
+/// The flags of a variable's type.
+#[inline(always)]
+pub(super) fn flags_of<T: 'static>() -> u8 {
+    match (is_inline::<T>(), is_plain::<T>()) {
+        (true, _) => INLINE,
+        (false, true) => PLAIN,
+        (false, false) => 0,
+    }
+}
 
 /// What an attempt will do to one variable.
 pub(super) struct Entry {
@@ -111,6 +124,11 @@ impl State {
         self.flags & INLINE != 0
     }
 
+    /// Whether what it replaces is retired without code of the user's: a small plain value, or the top of a map that has given its nodes up.
+    pub(super) fn ends_plainly(&self) -> bool {
+        self.flags & (PLAIN | MAP) != 0
+    }
+
     /// The box that the state owns.
     fn boxed(&self) -> Option<*mut Header> {
         // SAFETY: neither inline nor a merge: the word was encoded from a boxed type.
@@ -199,11 +217,10 @@ impl WriteSet {
 
     /// A first write or merge of a variable in this attempt.
     #[inline(always)]
-    pub(super) fn insert(&mut self, slot: u32, born: u64, before: Before, word: Word, inline: bool) -> usize {
+    pub(super) fn insert(&mut self, slot: u32, born: u64, before: Before, word: Word, flags: u8) -> usize {
         self.used = true;
-        self.boxed |= !inline;
+        self.boxed |= flags & INLINE == 0;
         self.heavy |= before.cell.is_some();
-        let flags = if inline { INLINE } else { 0 };
         let len = self.entries.len();
         if len == self.entries.capacity() {
             self.entries.reserve(1);
@@ -228,7 +245,7 @@ impl WriteSet {
             state.lent = std::ptr::null();
             return None;
         }
-        let flags = state.flags & INLINE;
+        let flags = state.flags & (INLINE | PLAIN);
         let new = State { level: depth, flags, word, lent: std::ptr::null(), merges: Merges::default() };
         let old = std::mem::replace(state, new);
         if old.level < depth {
@@ -240,8 +257,7 @@ impl WriteSet {
 
     /// A first write to a map.
     pub(super) fn insert_map(&mut self, slot: u32, born: u64, before: Before) {
-        let at = self.insert(slot, born, before, Word::EMPTY, false);
-        self.entries[at].state.flags |= MAP;
+        self.insert(slot, born, before, Word::EMPTY, MAP);
         (self.heavy, self.functions, self.maps) = (true, true, true);
     }
 

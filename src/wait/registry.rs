@@ -15,6 +15,8 @@ use std::ops::RangeInclusive;
 
 /// Lists by slot number; a power of two.
 const BUCKETS: usize = if cfg!(tvar_loom) { 1 } else { 256 };
+/// Counts by slot number; a power of two.
+const COUNTS: usize = if cfg!(tvar_loom) { 1 } else { 2048 };
 
 /// Instead of a slot, for a call that waits for its deadline alone: no variable has this number.
 const NOTHING: u32 = u32::MAX;
@@ -28,7 +30,14 @@ pub(crate) struct Registry {
     /// Calls that are registered. On a line that commits only read while nobody waits.
     parked: CachePadded<Parked>,
     /// Made when the first call waits.
-    buckets: OnceLock<Box<[Bucket]>>,
+    lists: OnceLock<Lists>,
+}
+
+#[derive(Debug)]
+struct Lists {
+    buckets: Box<[Bucket]>,
+    /// How many wait, by slot, finer than the buckets: commits look here first.
+    waiting: Box<[AtomicUsize]>,
 }
 
 #[derive(Debug)]
@@ -42,7 +51,6 @@ impl Default for Parked {
 
 #[derive(Debug)]
 struct Bucket {
-    waiting: AtomicUsize,
     /// A committer found the list locked: the holder wakes everybody when it lets go.
     owed: AtomicBool,
     list: Mutex<Waiters>,
@@ -56,6 +64,12 @@ fn entries(slots: &[u32]) -> &[u32] {
     if slots.is_empty() { &[NOTHING] } else { slots }
 }
 
+/// Where a slot belongs among so many. Fibonacci hashing: slots of one leaf spread.
+#[cfg_attr(tvar_loom, allow(clippy::modulo_one, reason = "models have one of each"))]
+fn spread(slot: u32, among: usize) -> usize {
+    (slot.wrapping_mul(0x9E37_79B9) >> 16) as usize % among
+}
+
 /// The waiters of a slot.
 fn of(slot: u32) -> RangeInclusive<(u32, u64)> {
     (slot, 0)..=(slot, u64::MAX)
@@ -63,7 +77,7 @@ fn of(slot: u32) -> RangeInclusive<(u32, u64)> {
 
 impl Bucket {
     fn new() -> Self {
-        Bucket { waiting: AtomicUsize::new(0), owed: AtomicBool::new(false), list: Mutex::default() }
+        Bucket { owed: AtomicBool::new(false), list: Mutex::default() }
     }
 
     /// Works on the list, then pays what committers left owing meanwhile.
@@ -111,18 +125,26 @@ impl Bucket {
 }
 
 impl Registry {
-    /// Makes the buckets: loom does not see how a `OnceLock` hands them over.
+    /// Makes the lists: loom does not see how a `OnceLock` hands them over.
     #[cfg(tvar_loom)]
     pub(crate) fn prepare(&self) {
-        self.bucket(0);
+        self.lists();
     }
 
-    #[cfg_attr(tvar_loom, allow(clippy::modulo_one, reason = "models have one bucket"))]
+    fn lists(&self) -> &Lists {
+        self.lists.get_or_init(|| Lists {
+            buckets: (0..BUCKETS).map(|_| Bucket::new()).collect(),
+            waiting: (0..COUNTS).map(|_| AtomicUsize::new(0)).collect(),
+        })
+    }
+
     fn bucket(&self, slot: u32) -> &Bucket {
-        let buckets = self.buckets.get_or_init(|| (0..BUCKETS).map(|_| Bucket::new()).collect());
-        // Fibonacci hashing: slots of one leaf spread over the buckets.
-        let hash = slot.wrapping_mul(0x9E37_79B9) >> 16;
-        &buckets[hash as usize % BUCKETS]
+        &self.lists().buckets[spread(slot, BUCKETS)]
+    }
+
+    /// How many wait for slots like this one.
+    fn waiting(&self, slot: u32) -> &AtomicUsize {
+        &self.lists().waiting[spread(slot, COUNTS)]
     }
 
     /// Registers a call that is about to wait for any of `slots` (distinct). It must look at the newest root after this, and
@@ -132,7 +154,7 @@ impl Registry {
             let bucket = self.bucket(slot);
             bucket.change(|list| drop(list.insert((slot, sleeper.ticket), sleeper.clone())));
             // ORDERING: SeqCst: as `parked` below.
-            bucket.waiting.fetch_add(1, Ordering::SeqCst);
+            self.waiting(slot).fetch_add(1, Ordering::SeqCst);
         }
         // ORDERING: SeqCst: the registration comes before the look at the root in the total order; partner: `anyone`, after
         // the committer's swap.
@@ -146,7 +168,7 @@ impl Registry {
             let bucket = self.bucket(slot);
             bucket.change(|list| drop(list.remove(&(slot, sleeper.ticket))));
             // ORDERING: SeqCst: counts go down after the entry has gone; a committer that still sees them finds nothing.
-            bucket.waiting.fetch_sub(1, Ordering::SeqCst);
+            self.waiting(slot).fetch_sub(1, Ordering::SeqCst);
         }
         // ORDERING: SeqCst: as above.
         self.parked.0.fetch_sub(1, Ordering::SeqCst);
@@ -180,10 +202,9 @@ impl Registry {
     pub(crate) fn wake(&self, slots: &[u32]) -> bool {
         let mut delivered = true;
         for &slot in slots {
-            let bucket = self.bucket(slot);
             // ORDERING: SeqCst: as `anyone`.
-            if bucket.waiting.load(Ordering::SeqCst) > 0 {
-                delivered &= bucket.wake(of(slot));
+            if self.waiting(slot).load(Ordering::SeqCst) > 0 {
+                delivered &= self.bucket(slot).wake(of(slot));
             }
         }
         delivered
@@ -193,7 +214,7 @@ impl Registry {
     #[cold]
     pub(crate) fn wake_all(&self) -> bool {
         let mut delivered = true;
-        for bucket in self.buckets.get().into_iter().flatten() {
+        for bucket in self.lists.get().into_iter().flat_map(|lists| &lists.buckets) {
             delivered &= bucket.wake((0, 0)..=(u32::MAX, u64::MAX));
         }
         delivered
@@ -209,7 +230,7 @@ impl Registry {
     /// have to wake others (W2).
     pub(crate) fn list(&self) -> Vec<(Arc<Sleeper>, Vec<u32>)> {
         let mut all: BTreeMap<u64, (Arc<Sleeper>, Vec<u32>)> = BTreeMap::new();
-        for bucket in self.buckets.get().into_iter().flatten() {
+        for bucket in self.lists.get().into_iter().flat_map(|lists| &lists.buckets) {
             bucket.change(|list| {
                 for ((slot, ticket), sleeper) in list.iter() {
                     let (_, slots) = all.entry(*ticket).or_insert_with(|| (sleeper.clone(), Vec::new()));
@@ -224,7 +245,7 @@ impl Registry {
     /// Calls that wait for this slot.
     pub(crate) fn waiting_for(&self, slot: u32) -> usize {
         let mut count = 0;
-        if self.buckets.get().is_some() {
+        if self.lists.get().is_some() {
             self.bucket(slot).change(|list| count = list.range(of(slot)).count());
         }
         count

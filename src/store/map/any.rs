@@ -77,7 +77,7 @@ impl<K: Key, V: Value> AnyPart for Part<K, V> {
         }
         if changed {
             // Comparing keys is for whoever looks for one: no code of the user's runs in here.
-            state.index.forget();
+            state.forget();
         }
     }
 
@@ -103,7 +103,7 @@ impl<K: Key, V: Value> AnyPart for Part<K, V> {
                 (last.lent, last.superseded) = (op.lent, false);
                 trash.extend(last.what.supersede(op.what));
                 // Comparing keys is for whoever looks for one: no code of the user's runs in here.
-                state.index.forget();
+                state.forget();
             }
         }
     }
@@ -163,7 +163,8 @@ impl<K: Key, V: Value> AnyPart for Part<K, V> {
         state.ranges.clear();
         state.points.clear();
         state.undone.clear();
-        state.index.forget();
+        state.merges = false;
+        state.forget();
         true
     }
 

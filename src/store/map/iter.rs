@@ -93,11 +93,16 @@ impl Workspace<'_> {
         }
         // SAFETY: I3: the tree is of the snapshot, which is pinned as long as `self` can be borrowed.
         let ranks = unsafe { ranks::<K, V>((low.as_ref(), high.as_ref()), map.kind, compare, tree) };
-        let mut walk =
-            if part.any_ops() { Walk::overlaid(Some(tree), ranks, part, contains) } else { Walk::over(tree, ranks) };
+        let everything = matches!((&low, &high), (Bound::Unbounded, Bound::Unbounded));
+        let mut walk = if !part.any_ops() {
+            Walk::over(tree, ranks)
+        } else if let Some((front, back)) = everything.then(|| part.gone(tree)).flatten() {
+            Walk::between(tree, front, back)
+        } else {
+            Walk::overlaid(Some(tree), ranks, part, contains)
+        };
         let ranges = &mut part.state.borrow_mut().ranges;
         // Looks at the first or last entry, of which there may be many, share one.
-        let everything = matches!((&low, &high), (Bound::Unbounded, Bound::Unbounded));
         let at = ranges.iter().position(|range| everything && range.take_over(walk.all.len()));
         let at = at.unwrap_or_else(|| {
             ranges.push(RangeRead::new(low, high, walk.all.len()));
@@ -128,6 +133,14 @@ impl<'a, K: Key, V: Value> Walk<'a, K, V> {
             rows,
             noted: None,
         }
+    }
+
+    /// All but so many at the ends.
+    fn between(tree: &'a Tree, front: usize, back: usize) -> Self {
+        let left = front..tree.len() - back;
+        let mut walk = Walk::over(tree, 0..tree.len());
+        (walk.rows, walk.left) = (left.len(), left);
+        walk
     }
 
     fn overlaid(

@@ -3,6 +3,7 @@
 mod any;
 mod build;
 mod edit;
+mod gone;
 mod iter;
 mod node;
 mod number;

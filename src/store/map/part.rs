@@ -2,6 +2,7 @@
 
 use super::super::reclaim::Garbage;
 use super::super::value::{self, Word};
+use super::gone::Gone;
 use super::node::Words;
 use super::overlay::Overlay;
 use super::ranges::RangeRead;
@@ -124,6 +125,9 @@ pub(super) struct State<K, V> {
     /// Rows of undone writes that were lent.
     pub(super) undone: Vec<Arc<Row<K, V>>>,
     pub(super) index: Overlay,
+    pub(super) gone: Gone,
+    /// There may be functions that wait for a value.
+    pub(super) merges: bool,
 }
 
 /// The part of one map in an attempt.
@@ -167,6 +171,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
             points: Vec::new(),
             undone: Vec::new(),
             index: Overlay::default(),
+            gone: Gone::NOTHING,
+            merges: false,
         };
         Part { slot, kind, compare, then: Cell::new(std::ptr::null()), state: RefCell::new(state) }
     }
@@ -207,6 +213,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
     pub(super) fn push(&self, number: u64, depth: u32, what: What<K, V>) -> Option<Garbage> {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
+        state.merges |= matches!(what, What::Merge(..));
         let before = match what.key() {
             None => state.cleared,
             Some(key) => {
@@ -215,6 +222,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
             }
         };
         if let (Some(at), false) = (before, matches!(what, What::Clear)) {
+            state.gone.forget();
             let op = &mut state.ops[at];
             if op.depth == depth && !op.lent {
                 let old = op.what.supersede(what);
@@ -292,6 +300,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Part<K, V> {
     /// Keys with functions that wait for their values.
     pub(super) fn merged_rows(&self) -> Vec<(u64, Arc<Row<K, V>>)> {
         let state = self.state.borrow();
+        if !state.merges {
+            return Vec::new();
+        }
         let merged = |op: &Op<K, V>| match &op.what {
             What::Merge(row, _) if !op.superseded => Some((op.number, row.clone())),
             _ => None,
@@ -364,6 +375,12 @@ pub(in crate::store) struct Job {
 }
 
 impl<K: 'static, V: 'static> State<K, V> {
+    /// Writes have changed, or have gone: what was found out about them.
+    pub(super) fn forget(&mut self) {
+        self.index.forget();
+        self.gone.forget();
+    }
+
     /// The last write of a key since the last `Clear`.
     pub(super) fn find<C: Fn(&K) -> Ordering>(&self, sought: &Sought<C>) -> Option<usize> {
         let from = self.cleared.map_or(0, |at| at + 1);

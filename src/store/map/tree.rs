@@ -346,7 +346,7 @@ pub(super) fn retire_row(rows: Rows, row: Word, stamp: u64, version: u64, retire
     }
     // SAFETY: the rows are behind pointers.
     let row = unsafe { row.header() };
-    let what = if rows == Rows::Plain { What::MapPlain(row) } else { What::Value(row) };
+    let what = if rows == Rows::Plain { What::Plain(row) } else { What::Value(row) };
     retired.push(Retired::new(stamp, version, what));
 }
 
