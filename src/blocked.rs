@@ -52,11 +52,13 @@ impl Space {
             move || {
                 let mut reported: HashSet<(u8, u64, Instant)> = HashSet::new();
                 // ORDERING: Acquire: partner: the Release in `drop`.
-                while !stop.load(Ordering::Acquire) {
+                let go_on = || !stop.load(Ordering::Acquire);
+                while go_on() {
                     let Some(waiting) = space().map(|space| space.waiting()) else { return };
                     reported.retain(|key| waiting.iter().any(|wait| wait.key == *key));
                     for wait in waiting.iter().filter(|wait| wait.waited > longer_than) {
-                        if reported.insert(wait.key) {
+                        // The last report may have been the one that ends them.
+                        if go_on() && reported.insert(wait.key) {
                             catch_unwind(AssertUnwindSafe(|| report(wait))).unwrap_or_else(drop_panic);
                         }
                     }
@@ -73,7 +75,7 @@ impl Space {
     }
 }
 
-/// Ends the reports of [`Space::report_blocked`] when dropped; waits for one that is being made, unless that drops it.
+/// Ends the reports of [`Space::report_blocked`] when dropped; waits for one that is being made, unless that drops it. None is made after.
 #[must_use = "the reports end when this is dropped"]
 pub struct BlockedReports {
     stop: Arc<AtomicBool>,

@@ -5,8 +5,9 @@
 //! 3. [Choosing isolation](isolation): what the two levels promise, and what conflicts.
 //! 4. [Maps](maps): conflicts per key, upserts, ranges, locks on keys.
 //! 5. [Collections](collections): queues, broadcasts, priorities, semaphores, promises, barriers.
-//! 6. [What to avoid](avoid): the mistakes that are easy to make, and what the crate says to them.
-//! 7. [How it works](internals): the tree, the commit, the vacuum, the waiting.
+//! 6. [Looking inside](observability): what to look at when something is slow, stuck, or runs again and again.
+//! 7. [What to avoid](avoid): the mistakes that are easy to make, and what the crate says to them.
+//! 8. [How it works](internals): the tree, the commit, the vacuum, the waiting.
 
 #[doc = include_str!("../docs/guide/transactions.md")]
 pub mod transactions {}
@@ -22,6 +23,9 @@ pub mod maps {}
 
 #[doc = include_str!("../docs/guide/collections.md")]
 pub mod collections {}
+
+#[doc = include_str!("../docs/guide/observability.md")]
+pub mod observability {}
 
 #[doc = include_str!("../docs/guide/avoid.md")]
 pub mod avoid {}

@@ -99,6 +99,7 @@
 //! * `async`: [`atomically_async!`] and the like, transactions as futures on any executor; [`watch`], a stream of what variables hold.
 //! * `hooks`: the module `hooks`, points at which a test can stop a thread to force an interleaving.
 //! * `reference`: the module `reference`, the same semantics in a few hundred lines of safe code on a general persistent map.
+//! * `tracing`: events of transactions for the subscribers of the crate `tracing`, listed in [the guide](guide::observability).
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

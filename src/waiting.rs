@@ -2,6 +2,7 @@
 
 use crate::lock::LockWait;
 use crate::space::Space;
+use crate::store::outside_attempt;
 use crate::sync::Arc;
 use crate::sync::site::Who;
 use crate::sync::time::{Duration, Instant};
@@ -53,7 +54,9 @@ impl Space {
                 key: (1, number, since),
             }
         };
-        let mut all: Vec<_> = self.shared.registry.list().into_iter().map(retry).collect();
+        let mut all = Vec::new();
+        // Others may be woken (W2), which may be an executor's code, as is the end of a waker.
+        outside_attempt(|| all.extend(self.shared.registry.list().into_iter().map(retry)));
         all.extend(self.shared.locks.list_waits().into_iter().map(lock));
         all.sort_by_key(|waiting| waiting.key.2);
         all

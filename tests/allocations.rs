@@ -89,5 +89,13 @@ fn options_allocate_nothing_and_a_boxed_value_is_one_allocation() {
     let (n, text) = (TVar::new_in(&space, 0u64), TVar::new_in(&space, [0u8; 40]));
     let options = space.options().max_attempts(5);
     assert_eq!(allocations(|_| options.run(|tx| Ok(tx.modify(&n, |n| n + 1))).unwrap()), 0);
+    // §7.2: a label costs something only while the space is observed.
+    let labelled = options.clone().label("label");
+    assert_eq!(allocations(|_| labelled.run(|tx| Ok(tx.modify(&n, |n| n + 1))).unwrap()), 0);
+    assert_eq!(allocations(|_| assert!(labelled.run(|tx| Ok(*tx.read(&n))).is_ok())), 0);
+    space.observe(true);
+    assert!(allocations(|_| labelled.run(|tx| Ok(tx.modify(&n, |n| n + 1))).unwrap()) >= RUNS, "observed");
+    space.observe(false);
+    assert_eq!(allocations(|_| labelled.run(|tx| Ok(tx.modify(&n, |n| n + 1))).unwrap()), 0, "no more");
     assert_eq!(allocations(|_| space.atomically(|tx| Ok(tx.modify(&text, |t| t.map(|byte| byte ^ 1))))), RUNS);
 }

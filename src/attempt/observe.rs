@@ -15,9 +15,19 @@ pub(super) enum End {
     Panicked,
 }
 
-/// Counts a call that has a label and has ended.
+/// The write that an attempt has lost to.
+pub(super) struct Met {
+    slot: u32,
+    version: u64,
+    variable: String,
+}
+
+/// Counts a call that has a label and has ended, if it is observed still.
 #[cold]
 pub(super) fn count(shared: &Shared, label: &Label, history: &History, end: End) {
+    if !shared.registry.is_observed() {
+        return;
+    }
     let History { reruns, lost, waits, lock_waits, deadlocks, .. } = *history;
     let one = |when| u64::from(end == when);
     let tally = Tally {
@@ -65,19 +75,24 @@ impl Attempt<'_> {
     #[cold]
     pub(super) fn observe_commit(&self) {
         let shared = self.call.shared;
-        if shared.registry.is_observed() {
-            let (slots, version) = self.ws.committed();
+        if shared.registry.is_observed()
+            && let Some((slots, version)) = self.ws.committed()
+        {
             shared.observer.committed(&self.call.who(), version, slots.into_iter());
         }
     }
 
-    /// The attempt has ended, lost to another commit to this slot.
+    /// The attempt is lost to another commit to this slot: what is to be noted of that. To be asked before it ends: hooks and destructors may write
+    /// the slot again.
     #[cold]
-    pub(super) fn observe_conflict(&self, slot: u32) {
-        let shared = self.call.shared;
-        if shared.registry.is_observed() {
-            let variable = self.ws.store().describe(slot);
-            shared.observer.lost(self.call.who(), slot, self.ws.newest_stamp(slot), variable);
-        }
+    pub(super) fn look_at_conflict(&self, slot: u32) -> Option<Met> {
+        let observed = self.call.shared.registry.is_observed();
+        observed.then(|| Met { slot, version: self.ws.stamp_met(slot), variable: self.ws.store().describe(slot) })
+    }
+
+    /// It has ended.
+    #[cold]
+    pub(super) fn observe_conflict(&self, Met { slot, version, variable }: Met) {
+        self.call.shared.observer.lost(self.call.who(), slot, version, variable);
     }
 }

@@ -104,6 +104,8 @@ impl Session<'_> {
         event!(DEBUG, self.attempt.call, reads = waits.slots.len(), "waits for a change");
         #[cfg(feature = "async")]
         if self.attempt.call.options.is_task {
+            // The call has not ended, and is counted when it does, even if the thread is unwinding now.
+            self.attempt.rare().observed = false;
             return Err(Ended::Suspended(Box::new(self.attempt.suspend(waits, until))));
         }
         match self.attempt.park(&self.attempt.call.shared.registry, &waits, until) {

@@ -253,12 +253,10 @@ pub(super) fn run_from<R, E>(
     guard.0.finish();
     // Nothing is left that its drop would have to end.
     std::mem::forget(guard);
-    #[cfg(feature = "tracing")]
-    let attempts = session.attempt.number();
+    event!(TRACE, call, attempts = session.attempt.number(), "committed");
     if session.attempt.has_rare() {
         run_commit_hooks(ManuallyDrop::into_inner(session).attempt);
     }
-    event!(TRACE, call, attempts, "committed");
     Ok(value)
 }
 
@@ -375,17 +373,18 @@ impl<'s> Session<'s> {
 
     /// The attempt has lost to another commit: backs off, or takes the turn if it has lost too often (C4).
     fn lose(&mut self, slot: Option<u32>) -> Result<(), Ended> {
+        let met = slot.and_then(|slot| self.attempt.look_at_conflict(slot));
         self.roll_back_or_unwind(Locked::Carried);
         self.attempt.ws.count(Count::Conflicts);
-        if let Some(slot) = slot {
-            self.attempt.observe_conflict(slot);
-            event!(
-                DEBUG,
-                self.attempt.call,
-                variable = self.attempt.ws.store().describe(slot),
-                "lost to another commit"
-            );
+        if let Some(met) = met {
+            self.attempt.observe_conflict(met);
         }
+        event!(
+            DEBUG,
+            self.attempt.call,
+            variable = slot.map(|slot| self.attempt.ws.store().describe(slot)),
+            "lost to another commit"
+        );
         let (options, deadline) = (self.attempt.call.options, self.attempt.deadline());
         let mut rare = self.attempt.rare();
         let History { lost, lost_to, .. } = &mut rare.history;

@@ -8,6 +8,7 @@ use super::options::Options;
 use super::park::{Registration, Waits, futile};
 use super::rare::History;
 use super::run::{Call, Ended, Failure, Loss, run_from};
+use super::trace::event;
 use crate::commit::Shared;
 use crate::store::{Count, Look, Store, enter_call, leave_call};
 use crate::sync::Arc;
@@ -78,6 +79,11 @@ impl Task {
         &self.store
     }
 
+    fn call(&self) -> Call<'_> {
+        let Task { store, shared, options, site, .. } = self;
+        Call { store, shared, options, site: *site }
+    }
+
     /// Runs `f` until an attempt of it commits, the call fails, or it has to sleep.
     ///
     /// # Panics
@@ -103,11 +109,15 @@ impl Task {
                             let deadline = self.options.timeout.and_then(|limit| after(*start, limit));
                             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                                 let history = history.unwrap_or_default();
-                                if let Some(label) = &self.options.label
-                                    && self.shared.registry.is_observed()
-                                {
+                                if let Some(label) = &self.options.label {
                                     count(&self.shared, label, &history, End::Failed);
                                 }
+                                event!(
+                                    INFO,
+                                    &self.call(),
+                                    attempts = 1 + history.reruns,
+                                    "ran into a limit of its options"
+                                );
                                 let loss = Loss::of(&history, Default::default());
                                 return Poll::Ready(Err(Failure::Ended(Ended::TimedOut(loss))));
                             }
@@ -129,9 +139,7 @@ impl Task {
                 }
                 State::Over => panic!("tvar: {} was polled after its end", self.site),
             };
-            let Task { store, shared, options, site, .. } = &*self;
-            let call = Call { store, shared, options, site: *site };
-            match run_from(&call, Start::at(start), history, &mut f) {
+            match run_from(&self.call(), Start::at(start), history, &mut f) {
                 Err(Failure::Ended(Ended::Suspended(suspended))) => self.state = State::Suspended(suspended),
                 result => return Poll::Ready(result),
             }

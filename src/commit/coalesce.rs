@@ -67,7 +67,7 @@ pub(super) fn commit_announced(
         }
     };
     match verdict {
-        Verdict::Committed => {
+        Verdict::Committed(_) => {
             let ws = &mut *commit.ws;
             ws.count(Count::Commits);
             // Whoever published it may have stopped before it woke anybody.

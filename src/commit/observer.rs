@@ -51,7 +51,6 @@ struct Observed {
 #[derive(Debug)]
 struct Write {
     slot: u32,
-    /// 0: somebody else's root has published it, and its number is not known.
     version: u64,
     who: Who,
 }
@@ -64,12 +63,6 @@ struct Pending {
     variable: String,
 }
 
-impl Write {
-    fn is_of(&self, slot: u32, version: u64) -> bool {
-        self.slot == slot && (self.version == version || self.version == 0)
-    }
-}
-
 impl Observer {
     /// Forgets everything.
     pub(crate) fn clear(&self) {
@@ -77,7 +70,7 @@ impl Observer {
         drop(before);
     }
 
-    /// A transaction has committed writes to these slots. `version`: that it has published, 0 if another commit did it for it.
+    /// A transaction has committed writes to these slots, which were published in this version.
     pub(crate) fn committed(&self, who: &Who, version: u64, slots: impl Iterator<Item = u32>) {
         let mut observed = self.0.lock();
         let Observed { writes, pending, .. } = &mut *observed;
@@ -89,7 +82,7 @@ impl Observer {
             let write = Write { slot, version, who: who.clone() };
             let mut at = 0;
             while let Some(waiting) = pending.get(at) {
-                if write.is_of(waiting.slot, waiting.version) {
+                if (waiting.slot, waiting.version) == (slot, version) {
                     settled.extend(pending.remove(at));
                 } else {
                     at += 1;
@@ -105,8 +98,12 @@ impl Observer {
     /// An attempt was lost to the commit that has published this version of a slot.
     pub(crate) fn lost(&self, loser: Who, slot: u32, version: u64, variable: String) {
         let mut observed = self.0.lock();
-        let winner =
-            observed.writes.iter().rev().find(|write| write.is_of(slot, version)).map(|write| write.who.clone());
+        let winner = observed
+            .writes
+            .iter()
+            .rev()
+            .find(|write| (write.slot, write.version) == (slot, version))
+            .map(|write| write.who.clone());
         if winner.is_some() {
             return observed.count(Defeat { loser, winner, variable });
         }
@@ -187,9 +184,6 @@ mod tests {
         assert_eq!(winners(&observer), [(None, 1), (Some("early".into()), 1)]);
         observer.committed(&who("late"), 6, [2].into_iter());
         assert_eq!(winners(&observer), [(Some("early".into()), 1), (Some("late".into()), 1)]);
-        observer.committed(&who("helped"), 0, [3].into_iter());
-        observer.lost(who("loser"), 3, 9, "w".into());
-        assert_eq!(winners(&observer).len(), 3);
         observer.clear();
         assert!(winners(&observer).is_empty());
     }

@@ -22,7 +22,8 @@ const CELLS: usize = if cfg!(tvar_loom) { 2 } else { 32 };
 /// What became of an announced commit.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    Committed,
+    /// In this version.
+    Committed(u64),
     /// This slot was written since its snapshot.
     Conflict(u32),
     /// One of its merge functions panicked on the value that was current (§4.3).
@@ -30,7 +31,7 @@ pub(crate) enum Verdict {
     Withdrawn,
 }
 
-/// A verdict in one word: a tag, and above it a slot, or the address of a payload that belongs to whoever takes the word for good.
+/// A verdict in one word: a tag, and above it a version, a slot, or the address of a payload that belongs to whoever takes the word for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Word(u64);
 
@@ -39,13 +40,18 @@ pub(super) struct Word(u64);
 struct Payload(Box<dyn Any + Send>);
 
 const TAG: u64 = 7;
+const COMMITTED: u64 = 1;
 const CONFLICT: u64 = 3;
 const PANICKED: u64 = 4;
 
 impl Word {
     const UNDECIDED: Word = Word(0);
-    pub(super) const COMMITTED: Word = Word(1);
     pub(super) const WITHDRAWN: Word = Word(2);
+
+    /// In this version.
+    pub(super) fn committed(version: u64) -> Word {
+        Word(version << 3 | COMMITTED)
+    }
 
     pub(super) fn conflict(slot: u32) -> Word {
         Word(u64::from(slot) << 3 | CONFLICT)
@@ -190,10 +196,10 @@ impl Announcement {
     pub(super) fn verdict(&self) -> Option<Verdict> {
         let word = self.word();
         match word.0 & TAG {
+            COMMITTED => Some(Verdict::Committed(word.0 >> 3)),
             CONFLICT => Some(Verdict::Conflict((word.0 >> 3) as u32)),
             // SAFETY: the root was published: the payload is the owner's, who asks once.
             PANICKED => unsafe { word.payload() }.map(Verdict::Panicked),
-            _ if word == Word::COMMITTED => Some(Verdict::Committed),
             _ if word == Word::WITHDRAWN => Some(Verdict::Withdrawn),
             _ => None,
         }
@@ -373,7 +379,7 @@ mod tests {
             announcement.verdict()
         };
         assert!(of(Word::UNDECIDED).is_none());
-        assert!(matches!(of(Word::COMMITTED), Some(Verdict::Committed)));
+        assert!(matches!(of(Word::committed(7)), Some(Verdict::Committed(7))));
         assert!(matches!(of(Word::WITHDRAWN), Some(Verdict::Withdrawn)));
         assert!(matches!(of(Word::conflict(u32::MAX)), Some(Verdict::Conflict(u32::MAX))));
         let Some(Verdict::Panicked(payload)) = of(Word::panicked(Box::new("ouch"))) else { panic!("another verdict") };
@@ -396,7 +402,7 @@ mod tests {
             found.clear();
             assert!(board.gather(base, &AtomicPtr::new(base), &mut found) && found.len() == CELLS);
             for member in found {
-                let ruling = Ruling { member, verdict: Word::COMMITTED };
+                let ruling = Ruling { member, verdict: Word::committed(8) };
                 board.settle(&ruling);
                 board.settle(&ruling);
             }

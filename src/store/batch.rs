@@ -3,7 +3,7 @@
 //! First a plan is made, in which merge functions run; then the draft, in which no user code does.
 
 use super::announce::{Announced, Announcement, Batch, Content, Ruling, Verdict, Word as VerdictWord};
-use super::build::{Published, Watch};
+use super::build::{Buffers, Published, Watch};
 use super::draft::Draft;
 use super::functions::Made;
 use super::index::{Index, OfSlot};
@@ -216,7 +216,7 @@ impl Workspace<'_> {
         // SAFETY: C8: one of the attempt's pins is no newer than the verdict, if there is one.
         let announcement = unsafe { announced.0.as_ref() };
         let (verdict, content, pinned) = (announcement.verdict()?, announcement.content.as_ptr(), announcement.pinned);
-        let published = matches!(verdict, Verdict::Committed);
+        let published = matches!(verdict, Verdict::Committed(_));
         // SAFETY: I9: no user code runs in here; I3: pinned just now. C8: the content is the attempt's; others at most read it.
         unsafe {
             // From this version on nobody takes up what has been decided (C7).
@@ -224,7 +224,10 @@ impl Workspace<'_> {
             self.base_word = 1;
             let decided = self.base_version();
             (*content).probe.read();
-            let changed = &mut member.scratch().build.changed;
+            let Buffers { changed, published_in, .. } = &mut member.scratch().build;
+            if let Verdict::Committed(version) = verdict {
+                *published_in = version;
+            }
             changed.clear();
             changed.extend((*content).entries.iter().map(OfSlot::slot));
             let has_values = (*content).has_values(published);
@@ -371,7 +374,8 @@ impl Workspace<'_> {
             plan.put(self.base.get(), entry, word);
         }
         plan.merged.extend(results);
-        VerdictWord::COMMITTED
+        // SAFETY: I3: the base is pinned.
+        VerdictWord::committed(unsafe { self.base_version() } + 1)
     }
 
     /// Applies a member's merge functions to what the base and the members before it have. Runs user code.

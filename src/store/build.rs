@@ -5,6 +5,7 @@ use super::draft::Draft;
 use super::limbo::{Rest, Retired, What};
 use super::map::{BuiltParts, Tree};
 use super::merge::OwnedWord;
+use super::newest::Newest;
 use super::node::{self, Journal, Root};
 use super::value::{self, Word};
 use super::workspace::{Scratch, Workspace, slot_at};
@@ -21,6 +22,8 @@ const MANY_READS: usize = 64;
 pub(super) struct Buffers {
     /// Slots that the root that is being built changes.
     pub(super) changed: Vec<u32>,
+    /// The version in which an announced commit was published.
+    pub(super) published_in: u64,
     /// Results of merge functions, with the positions of their entries.
     pub(super) merged: Vec<(usize, OwnedWord)>,
     /// What new versions of maps own until they are published, with their words.
@@ -332,18 +335,35 @@ impl Workspace<'_> {
         unsafe { &self.scratch().build.changed }
     }
 
-    /// What the attempt has committed, for whoever observes it: the slots, and the version that has them; 0 if that is not known, since another
-    /// commit may have published it.
+    /// What the attempt has committed, for whoever observes it: the slots, and the version that has them. `None` if it has changed nothing (C3).
     #[cold]
-    pub(crate) fn committed(&self) -> (Vec<u32>, u64) {
+    pub(crate) fn committed(&self) -> Option<(Vec<u32>, u64)> {
+        if !self.published {
+            return None;
+        }
         // SAFETY: I9: no user code runs; I3: the base stays pinned until the attempt ends.
-        let own: Vec<_> = unsafe { self.writes() }.entries.iter().map(|entry| entry.slot).collect();
-        if own.is_empty() {
+        let Scratch { writes, build, .. } = unsafe { self.scratch() };
+        if writes.entries.is_empty() {
             // Announced: the write set has gone with it (C8).
-            return (self.changed().to_vec(), 0);
+            return Some((build.changed.clone(), build.published_in));
         }
         // SAFETY: as above.
-        (own, unsafe { self.base_version() } + 1)
+        Some((writes.entries.iter().map(|entry| entry.slot).collect(), unsafe { self.base_version() } + 1))
+    }
+
+    /// The version that has written a slot over which the attempt, which has not ended, has lost.
+    #[cold]
+    pub(crate) fn stamp_met(&self, slot: u32) -> u64 {
+        // SAFETY: I3: a base is pinned.
+        let met = if self.base.get().is_null() { 0 } else { unsafe { node::stamp(self.base.get(), slot) } };
+        if met > self.version.get() {
+            return met;
+        }
+        // Found by a lock, before any base was chosen.
+        // SAFETY: I9: nothing else uses the second word then.
+        let newest = unsafe { Newest::pin(&self.seat) };
+        // SAFETY: I3: pinned just now.
+        unsafe { node::stamp(newest.root, slot) }
     }
 
     /// What the base's committer has not told its waiters yet; `None` if it has.

@@ -200,8 +200,9 @@ impl Store {
         words
             // ORDERING: Relaxed: a figure to look at.
             .filter_map(|word| match pins::decode(word.load(Ordering::Relaxed)) {
-                Pinned::Exactly(version) | Pinned::From(version) => Some(version),
-                Pinned::Nothing => None,
+                Pinned::Exactly(version) => Some(version),
+                // Whoever is about to pin the newest version says the last one that it saw, which may be ages ago.
+                Pinned::From(_) | Pinned::Nothing => None,
             })
             .min()
     }

@@ -356,15 +356,6 @@ impl<'s> Workspace<'s> {
         })
     }
 
-    /// The version that last wrote a slot, as of the newest one.
-    #[cold]
-    pub(crate) fn newest_stamp(&self, slot: u32) -> u64 {
-        // SAFETY: I9: nothing else uses the second word before the commit.
-        let newest = unsafe { Newest::pin(&self.seat) };
-        // SAFETY: I3: pinned just now.
-        unsafe { node::stamp(newest.root, slot) }
-    }
-
     /// Whether something in maps is different in the newest version from what the (ended) attempt has read. Runs user code.
     pub(crate) fn waits_are_stale(&self, waits: &MapWaits) -> bool {
         // SAFETY: I9: nothing else uses the second word before the commit.

@@ -18,6 +18,9 @@ const BUCKETS: usize = if cfg!(tvar_loom) { 1 } else { 256 };
 /// Counts by slot number; a power of two.
 const COUNTS: usize = if cfg!(tvar_loom) { 1 } else { 2048 };
 
+/// Instead of a slot, for a call that waits for its deadline alone: no variable has this number.
+const NOTHING: u32 = u32::MAX;
+
 /// In the count of registered calls: commits are to be observed.
 const OBSERVED: usize = 1 << (usize::BITS - 1);
 
@@ -55,6 +58,11 @@ struct Bucket {
 
 /// Who waits for the slots of a bucket: by slot and ticket, so that leaving costs the logarithm of their number.
 type Waiters = BTreeMap<(u32, u64), Arc<Sleeper>>;
+
+/// Where a call is entered that waits for these slots.
+fn entries(slots: &[u32]) -> &[u32] {
+    if slots.is_empty() { &[NOTHING] } else { slots }
+}
 
 /// Where a slot belongs among so many. Fibonacci hashing: slots of one leaf spread.
 #[cfg_attr(tvar_loom, allow(clippy::modulo_one, reason = "models have one of each"))]
@@ -142,7 +150,7 @@ impl Registry {
     /// Registers a call that is about to wait for any of `slots` (distinct). It must look at the newest root after this, and
     /// [leave](Registry::leave) in the end.
     pub(crate) fn enter(&self, slots: &[u32], sleeper: &Arc<Sleeper>) {
-        for &slot in slots {
+        for &slot in entries(slots) {
             let bucket = self.bucket(slot);
             bucket.change(|list| drop(list.insert((slot, sleeper.ticket), sleeper.clone())));
             // ORDERING: SeqCst: as `parked` below.
@@ -156,7 +164,7 @@ impl Registry {
 
     /// Takes a call out: no trace of it is left (§3.7).
     pub(crate) fn leave(&self, slots: &[u32], sleeper: &Sleeper) {
-        for &slot in slots {
+        for &slot in entries(slots) {
             let bucket = self.bucket(slot);
             bucket.change(|list| drop(list.remove(&(slot, sleeper.ticket))));
             // ORDERING: SeqCst: counts go down after the entry has gone; a committer that still sees them finds nothing.
@@ -218,16 +226,19 @@ impl Registry {
         self.parked.0.load(Ordering::Acquire) & !OBSERVED
     }
 
-    /// Every call that waits, with the slots that it waits for, in the order in which they began.
+    /// Every call that waits, with the slots that it waits for in their order, in the order in which they began. As with every change, the caller may
+    /// have to wake others (W2).
     pub(crate) fn list(&self) -> Vec<(Arc<Sleeper>, Vec<u32>)> {
         let mut all: BTreeMap<u64, (Arc<Sleeper>, Vec<u32>)> = BTreeMap::new();
         for bucket in self.lists.get().into_iter().flat_map(|lists| &lists.buckets) {
             bucket.change(|list| {
                 for ((slot, ticket), sleeper) in list.iter() {
-                    all.entry(*ticket).or_insert_with(|| (sleeper.clone(), Vec::new())).1.push(*slot);
+                    let (_, slots) = all.entry(*ticket).or_insert_with(|| (sleeper.clone(), Vec::new()));
+                    slots.extend(Some(*slot).filter(|slot| *slot != NOTHING));
                 }
             });
         }
+        all.values_mut().for_each(|(_, slots)| slots.sort_unstable());
         all.into_values().collect()
     }
 
@@ -279,6 +290,17 @@ mod tests {
         let bucket = registry.bucket(5);
         bucket.change(|_| assert!(!registry.wake(&[5]), "left to the holder"));
         assert!(is_open(&sleeper));
+    }
+
+    #[test]
+    fn a_call_that_waits_for_nothing_is_listed() {
+        let registry = Registry::default();
+        let sleeper = sleeper();
+        registry.enter(&[], &sleeper);
+        let listed: Vec<_> = registry.list().into_iter().map(|(sleeper, slots)| (sleeper.ticket, slots)).collect();
+        assert_eq!((listed, registry.parked()), (vec![(sleeper.ticket, vec![])], 1));
+        registry.leave(&[], &sleeper);
+        assert!(registry.list().is_empty() && !registry.anyone());
     }
 
     #[test]

@@ -1,0 +1,89 @@
+//! A subscriber of `tracing` that notes the events of `tvar`, and then does what the test wants.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+/// Runs at every event, or at every question whether one is wanted.
+pub(crate) type Step = Box<dyn Fn() + Send + Sync>;
+
+/// Notes events as `LEVEL message field=value ...`.
+#[derive(Clone)]
+pub(crate) struct Notes {
+    pub(crate) lines: Arc<Mutex<Vec<String>>>,
+    least: Level,
+    on_event: Arc<Step>,
+    on_question: Arc<Step>,
+}
+
+impl Notes {
+    pub(crate) fn new(least: Level) -> Notes {
+        let nothing = || Arc::new(Box::new(|| {}) as Step);
+        Notes { lines: Arc::default(), least, on_event: nothing(), on_question: nothing() }
+    }
+
+    pub(crate) fn at_events(self, f: impl Fn() + Send + Sync + 'static) -> Notes {
+        Notes { on_event: Arc::new(Box::new(f)), ..self }
+    }
+
+    pub(crate) fn at_questions(self, f: impl Fn() + Send + Sync + 'static) -> Notes {
+        Notes { on_question: Arc::new(Box::new(f)), ..self }
+    }
+
+    /// What was noted, without places; forgets it.
+    pub(crate) fn take(&self) -> Vec<String> {
+        let lines = std::mem::take(&mut *self.lines.lock().unwrap());
+        lines.into_iter().map(|line| line.split(" at=").next().unwrap().to_string()).collect()
+    }
+}
+
+#[derive(Default)]
+struct Line {
+    message: String,
+    fields: String,
+    at: String,
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            "at" => self.at = format!("{value:?}"),
+            name => self.fields += &format!(" {name}={value:?}"),
+        }
+    }
+}
+
+impl Subscriber for Notes {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        if metadata.target() != "tvar" {
+            return false;
+        }
+        (self.on_question)();
+        *metadata.level() <= self.least
+    }
+
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> tracing::subscriber::Interest {
+        // Asked for each event.
+        tracing::subscriber::Interest::sometimes()
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        let Line { message, fields, at } = line;
+        self.lines.lock().unwrap().push(format!("{} {message}{fields} at={at}", event.metadata().level()));
+        (self.on_event)();
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        unreachable!("there are no spans")
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
