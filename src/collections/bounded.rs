@@ -1,5 +1,6 @@
 //! The bounded queue.
 
+use super::slot::Slot;
 use crate::sync::{Arc, OnceLock};
 use crate::{Space, Stm, TVar, Tx};
 use std::fmt;
@@ -17,7 +18,7 @@ const MOST: usize = u32::MAX as usize;
 /// conflict only when the one finds it full or the other finds it empty. Producers conflict with each other, and so do consumers. Items need no `Clone`: what is read is a reference that lives as long as the transaction, and the item is dropped soon after the
 /// commit (§1.7).
 ///
-/// *Costs*: two variables read and two written per operation. The slots are variables that are made when they are first needed, 32 at a time, and used again and again: a large
+/// *Costs*: two variables read and two written per operation; for items that are numbers, `bool` or `char`, which variables keep without a box, a third one, and no memory is asked for. The slots are variables that are made when they are first needed, 32 at a time, and used again and again: a large
 /// capacity costs nothing until it is used.
 ///
 /// ```
@@ -33,7 +34,7 @@ pub struct TBoundedQueue<T> {
     ring: Arc<Ring<T>>,
 }
 
-/// A variable for each item: full from the head to the tail, `None` elsewhere (Q5).
+/// A slot for each item: full from the head to the tail, empty elsewhere (Q5).
 struct Ring<T> {
     head: TVar<u64>,
     tail: TVar<u64>,
@@ -42,7 +43,7 @@ struct Ring<T> {
 }
 
 type Group<T> = Box<[OnceLock<Block<T>>]>;
-type Block<T> = Box<[TVar<Option<T>>]>;
+type Block<T> = Box<[Slot<T>]>;
 
 /// The slot of a position.
 fn index(position: u64) -> usize {
@@ -74,7 +75,7 @@ impl<T: Send + Sync + 'static> Ring<T> {
     }
 
     #[inline]
-    fn slot(&self, position: u64) -> &TVar<Option<T>> {
+    fn slot(&self, position: u64) -> &Slot<T> {
         let (block, at) = (index(position) / BLOCK, index(position) % BLOCK);
         let made = self.groups[block / GROUP].get().and_then(|group| group[block % GROUP].get());
         match made {
@@ -90,7 +91,7 @@ impl<T: Send + Sync + 'static> Ring<T> {
         let place = &get_or_make(&self.groups[block / GROUP], group)[block % GROUP];
         let slots = (self.capacity - block * BLOCK).min(BLOCK);
         let space = self.head.space();
-        get_or_make(place, || (0..slots).map(|_| TVar::new_in(&space, None)).collect())
+        get_or_make(place, || (0..slots).map(|_| Slot::new_in(&space)).collect())
     }
 
     /// How many items are between two positions.
@@ -154,10 +155,10 @@ impl<T: Send + Sync + 'static> TBoundedQueue<T> {
     pub fn try_write(&self, tx: &Tx<'_>, item: T) -> Result<(), T> {
         let tail = *tx.read(&self.ring.tail);
         let slot = self.ring.slot(tail);
-        if tx.read(slot).is_some() {
+        if slot.is_full(tx) {
             return Err(item);
         }
-        tx.write(slot, Some(item));
+        slot.fill(tx, item);
         tx.write(&self.ring.tail, self.ring.after(tail));
         Ok(())
     }
@@ -175,8 +176,8 @@ impl<T: Send + Sync + 'static> TBoundedQueue<T> {
     pub fn try_read<'a>(&'a self, tx: &'a Tx<'_>) -> Option<&'a T> {
         let head = *tx.read(&self.ring.head);
         let slot = self.ring.slot(head);
-        let item = tx.read(slot).as_ref()?;
-        tx.write(slot, None);
+        let item = slot.get(tx)?;
+        slot.clear(tx);
         tx.write(&self.ring.head, self.ring.after(head));
         Some(item)
     }
@@ -187,8 +188,8 @@ impl<T: Send + Sync + 'static> TBoundedQueue<T> {
         let begin = *tx.read(&self.ring.head);
         let (mut head, mut items) = (begin, Vec::new());
         // A full ring ends where it begins: there the slot has just been cleared.
-        while let Some(item) = tx.read(self.ring.slot(head)) {
-            tx.write(self.ring.slot(head), None);
+        while let Some(item) = self.ring.slot(head).get(tx) {
+            self.ring.slot(head).clear(tx);
             items.push(item);
             head = self.ring.after(head);
         }
@@ -208,7 +209,7 @@ impl<T: Send + Sync + 'static> TBoundedQueue<T> {
 
     /// The first item, which stays, if there is one. In a transaction that writes, conflicts with readers, and with writers only if there is none.
     pub fn try_peek<'a>(&'a self, tx: &'a Tx<'_>) -> Option<&'a T> {
-        tx.read(self.ring.slot(*tx.read(&self.ring.head))).as_ref()
+        self.ring.slot(*tx.read(&self.ring.head)).get(tx)
     }
 
     /// Puts an item back: it is the first one now. Blocks while the queue is full. Conflicts with readers, and with writers only when the
@@ -227,8 +228,8 @@ impl<T: Send + Sync + 'static> TBoundedQueue<T> {
     pub fn unget(&self, tx: &Tx<'_>, item: T) -> Stm<()> {
         let head = self.ring.before(*tx.read(&self.ring.head));
         let slot = self.ring.slot(head);
-        tx.check(tx.read(slot).is_none())?;
-        tx.write(slot, Some(item));
+        tx.check(!slot.is_full(tx))?;
+        slot.fill(tx, item);
         tx.write(&self.ring.head, head);
         Ok(())
     }
@@ -240,7 +241,7 @@ impl<T: Send + Sync + 'static> TBoundedQueue<T> {
 
     /// Whether there is no room. In a transaction that writes, conflicts with writers, and with readers only if there is none.
     pub fn is_full(&self, tx: &Tx<'_>) -> bool {
-        tx.read(self.ring.slot(*tx.read(&self.ring.tail))).is_some()
+        self.ring.slot(*tx.read(&self.ring.tail)).is_full(tx)
     }
 
     /// How many items there are. O(1). Reads both ends: in a transaction that writes anything, conflicts with every reader and writer, and a retry
@@ -275,7 +276,7 @@ impl<T: fmt::Debug + Send + Sync + 'static> fmt::Debug for TBoundedQueue<T> {
         let (ring, snapshot) = (&*self.ring, self.ring.head.space().snapshot());
         let (head, tail) = (*snapshot.read(&ring.head), *snapshot.read(&ring.tail));
         let positions = std::iter::successors(Some(head), |position| Some(ring.after(*position)));
-        let slots = positions.take(ring.distance(head, tail)).map(|position| snapshot.read(ring.slot(position)));
+        let slots = positions.take(ring.distance(head, tail)).map(|position| ring.slot(position).get_in(&snapshot));
         let items: Vec<&T> = slots.flatten().collect();
         f.debug_struct("TBoundedQueue").field("capacity", &ring.capacity).field("items", &items).finish()
     }

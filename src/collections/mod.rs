@@ -15,6 +15,7 @@ mod priority;
 mod queue;
 mod semaphore;
 mod set;
+mod slot;
 
 pub use array::TArray;
 pub use barrier::{BarrierTicket, TBarrier};
