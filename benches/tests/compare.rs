@@ -111,6 +111,34 @@ fn maps_run_on_the_engines_that_have_them() {
 }
 
 #[test]
+fn queues_and_waits_run_on_the_engines_that_have_them() {
+    let scratch = Scratch::new("waits");
+    let rows: [(&str, usize, &[&str]); 7] = [
+        ("queue_1_1", 2, &["tvar", "fast-stm", "async-stm", "flume", "crossbeam", "tokio"]),
+        ("queue_4_4", 8, &["tvar", "fast-stm", "async-stm", "flume", "crossbeam"]),
+        ("pingpong", 2, &["tvar", "stm", "fast-stm", "async-stm", "mutex", "reference", "flume", "crossbeam", "tokio"]),
+        ("pingpong_tasks", 2, &["tvar", "async-stm", "flume", "tokio"]),
+        ("pingpong_mixed", 2, &["tvar", "async-stm", "flume", "tokio"]),
+        ("wake_one_of_10k", 2, &["tvar", "async-stm"]),
+        ("wake_1000", 2, &["tvar", "async-stm"]),
+    ];
+    let names = rows.map(|(name, ..)| name);
+    let output = compare(&scratch.arg("out"), &[&["--workload"], &names[..], &["--threads", "1,2,8"]].concat());
+    assert!(output.status.success(), "something was lost or came twice: {}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    for said in ["queues", "waiting", "tvar : fastest channel", "beside crossbeam-channel"] {
+        assert!(printed.contains(said), "{said}: {printed}");
+    }
+    let json = fs::read_to_string(scratch.0.join("out/compare.json")).expect("it was written");
+    let report: Value = serde_json::from_str(&json).expect("it is JSON");
+    for (workload, threads, expected) in rows {
+        assert_eq!(engines_of(&report, workload, threads), expected, "{workload}");
+        let elsewhere = [1, 2, 8].into_iter().filter(|other| *other != threads);
+        elsewhere.for_each(|other| assert!(engines_of(&report, workload, other).is_empty(), "{workload}, {other}"));
+    }
+}
+
+#[test]
 fn check_names_what_got_slower_and_what_is_missing() {
     let scratch = Scratch::new("check");
     let earlier = |name: &str, ops_per_s: f64| {

@@ -138,6 +138,20 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_is_compared_with_the_channel_and_with_transactions() {
+        let rows = vec![
+            row("queue_1_1", 2, Tvar, 20.0),
+            row("queue_1_1", 2, Crossbeam, 50.0),
+            row("queue_1_1", 2, EngineName::Flume, 500.0),
+            row("queue_1_1", 2, EngineName::FastStm, 10.0),
+        ];
+        let marks = marks(&Report { rows, ..Report::default() });
+        let (stm, channel) = (mark(&marks, "queue_1_1, 2 threads"), mark(&marks, "queue_1_1, beside crossbeam"));
+        assert_eq!((stm.measured, stm.verdict()), (Some(2.0), "short"));
+        assert_eq!((channel.measured, channel.verdict()), (Some(0.4), "reached"));
+    }
+
+    #[test]
     fn the_writer_is_compared_with_itself_alone() {
         let rows = vec![row(SCAN_BESIDE_WRITER, 2, Tvar, 9_999.0), row(WRITER_BESIDE_SCAN, 2, Tvar, 40.0)];
         let lone_writer = vec![row(LONE_WRITER, 2, Tvar, 100.0)];

@@ -26,7 +26,8 @@ impl<E: WakeEngine> WakeOne<E> {
     pub(super) fn boxed() -> Box<dyn Case> {
         let runtime = runtime();
         let vars: Vec<_> = (0..SLEEPERS).map(|_| E::var(0)).collect();
-        for var in vars.iter().cloned() {
+        for var in &vars {
+            let var = var.clone();
             runtime.spawn(async move {
                 loop {
                     E::answer(&var).await;

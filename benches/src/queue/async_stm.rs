@@ -1,4 +1,4 @@
-//! A ring of variables on `async-stm`: the same as that of this library.
+//! A ring of variables on `async-stm`: the same as that of this library, and faster than the library's own `TBQueue`, which copies what is in it.
 
 use super::QueueEngine;
 use crate::engine::async_stm::block_on;
