@@ -5,7 +5,7 @@ use crate::engine::async_stm::block_on;
 use crate::lap::{Done, Stop};
 use ::async_stm::{Stm, TVar, atomically, guard};
 
-/// The variable: the number of the player whose turn it is, with [`OVER`] if the game is.
+/// The variable: the number of the player whose turn it is, with `OVER` added if the game is.
 pub struct AsyncTurns {
     me: u64,
     turn: TVar<u64>,

@@ -4,7 +4,7 @@ use super::{Player, TaskPlayer, ThreadPlayer, play, play_as_task};
 use crate::lap::{Done, Stop};
 use ::tvar::{Stm, TVar, Tx, atomically, atomically_async};
 
-/// The variable: the number of the player whose turn it is, with [`OVER`] if the game is.
+/// The variable: the number of the player whose turn it is, with `OVER` added if the game is.
 #[derive(Debug)]
 pub struct Turns {
     me: u64,
