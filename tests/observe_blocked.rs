@@ -190,7 +190,7 @@ fn s7_2_a_report_runs_transactions_and_ends_the_wait() {
         let who = name(&wait.who);
         inner.atomically(|tx| {
             tx.modify(&woken, |n| n + 1);
-            Ok(tx.modify(&log, |all| [&all[..], &[who.clone()]].concat()))
+            Ok(tx.modify(&log, |all| [&all[..], std::slice::from_ref(&who)].concat()))
         });
         assert!(inner.waiting().len() <= 3, "the space may be listed too");
     });

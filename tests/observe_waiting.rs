@@ -108,7 +108,8 @@ fn s7_2_the_text_of_many_variables_and_of_none() {
     let shown = wait.variables.iter().take(8).map(|v| format!("`{v}`")).collect::<Vec<_>>().join(", ");
     assert!(text.ends_with(&format!("in retry for {shown} and 12 more")), "{text}");
     let mut listed = wait.variables;
-    (listed.sort(), names.sort());
+    listed.sort();
+    names.sort();
     assert_eq!(listed, names);
     drop(many);
     let mut none = Box::pin(labelled(&space, "none").run_async(|tx| tx.retry_for(FAR)));
