@@ -150,6 +150,12 @@ fn s7_2_lock_waits_with_who_is_in_the_way() {
     in_line(&space, 4);
     let expected = ["three: a < one, two", "four: a < three", "five: a < one, two, three, four", "seven: b < six"];
     assert_eq!(waiting(&space), expected);
+    // One in a retry, which began last.
+    let [c] = locks_common::vars(&space, ["c"]);
+    let mut last = Box::pin(labelled(&space, "last").run_async(|tx| tx.check(*tx.read(&c) > 0)));
+    assert!(!poll_once(&mut last));
+    assert_eq!(waiting(&space).last().unwrap(), "last: c");
+    drop(last);
     let text = space.waiting()[0].to_string();
     let (from, to) = text.split_once(" to lock `a`, behind ").unwrap_or_else(|| panic!("{text}"));
     assert!(from.starts_with("`three` (TxOptions::run at ") && from.contains(") has waited "), "{text}");
