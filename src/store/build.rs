@@ -379,7 +379,9 @@ impl Workspace<'_> {
         if !self.new_root.is_null() {
             // ORDERING: Release: partner: `untold`.
             // SAFETY: I3: pinned since before the swap.
-            unsafe { &*self.new_root }.told.store(true, Ordering::Release);
+            let root = unsafe { &*self.new_root };
+            root.probe.read();
+            root.told.store(true, Ordering::Release);
             self.new_root = std::ptr::null();
         }
     }
