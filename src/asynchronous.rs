@@ -188,10 +188,10 @@ impl<T: Clone + Send + Sync + 'static> TVar<T> {
 /// The first item is of the newest snapshot; each further one comes as soon as something that the last run has read was given a new value
 /// (§3.1), and is of the newest snapshot then. So versions may be passed over, but never the last one: whoever has seen an item and waits for the
 /// next one has seen the newest. The closure may [`retry`](Tx::retry), to leave out what it does not want to show. The stream never ends. Between two
-/// items, while nobody polls it, it is registered nowhere.
+/// items, while nobody polls it, it is registered nowhere; a stream that was polled and waits is registered until the next item, or until it is dropped.
 ///
 /// # Panics
-/// The poll panics with the closure's own panic, when the closure has written, or has read nothing (then it could never go on, §3.4); and after any of
+/// The poll panics with the closure's own panic, when the closure has written, or has read nothing that could change (then it could never go on, §3.4); and after any of
 /// these.
 pub struct Watch<F> {
     task: Task,

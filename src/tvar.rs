@@ -2,7 +2,7 @@
 
 use crate::call::atomically_in;
 use crate::space::Space;
-use crate::store::{KeptSnapshot, Store, Var};
+use crate::store::{KeptSnapshot, Store, Var, outside_attempt};
 use crate::sync::Arc;
 use crate::sync::site::CallSite;
 use std::fmt;
@@ -145,7 +145,10 @@ impl<T> TVar<T> {
 
     /// How many calls sleep in `retry` until this variable changes, at this moment (§3.7).
     pub fn waiters(&self) -> usize {
-        self.space().shared.registry.waiting_for(self.var.slot())
+        let (space, mut count) = (self.space(), 0);
+        // Tasks may be woken (W2), which is the executor's code.
+        outside_attempt(|| count = space.shared.registry.waiting_for(self.var.slot()));
+        count
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::lock::LockWait;
 use crate::space::Space;
+use crate::store::outside_attempt;
 use crate::sync::Arc;
 use crate::sync::site::Who;
 use crate::sync::time::{Duration, Instant};
@@ -53,7 +54,10 @@ impl Space {
                 key: (1, number, since),
             }
         };
-        let mut all: Vec<_> = self.shared.registry.list().into_iter().map(retry).collect();
+        let mut sleepers = Vec::new();
+        // Tasks may be woken (W2), which is the executor's code.
+        outside_attempt(|| sleepers = self.shared.registry.list());
+        let mut all: Vec<_> = sleepers.into_iter().map(retry).collect();
         all.extend(self.shared.locks.list_waits().into_iter().map(lock));
         all.sort_by_key(|waiting| waiting.key.2);
         all

@@ -6,7 +6,6 @@ use super::trace::event;
 use crate::store::{Count, MapWaits, died_in_attempt, drop_panic, outside_attempt};
 use crate::sync::Arc;
 use crate::sync::latch::Latch;
-use crate::sync::site::CallSite;
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::Instant;
 use crate::wait::{Registry, Sleeper};
@@ -41,11 +40,12 @@ impl Attempt<'_> {
     }
 
     /// Whether nobody could ever end this wait (§3.4).
-    fn is_futile(&self, waits: &Waits) -> bool {
-        waits.slots.is_empty() || died_in_attempt(self.ws.store(), &waits.slots)
+    pub(super) fn is_futile(&self, waits: &Waits) -> bool {
+        let nobody = waits.slots.is_empty() || died_in_attempt(self.ws.store(), &waits.slots);
+        nobody && !self.is_stale(waits)
     }
 
-    /// Whether something is different from what the (ended) attempt has read.
+    /// Whether something is different from what the attempt has read.
     fn is_stale(&self, waits: &Waits) -> bool {
         self.ws.any_stale(|is_stale| waits.read.iter().copied().any(is_stale)) || self.ws.waits_are_stale(&waits.maps)
     }
@@ -93,9 +93,12 @@ impl Session<'_> {
         self.end_attempt(Locked::Released);
         let site = self.attempt.call.site;
         // Judged before the hooks: what died in the attempt is forgotten when they run.
-        if until.is_none() && self.attempt.is_futile(&waits) && !self.attempt.is_stale(&waits) {
+        if until.is_none() && self.attempt.is_futile(&waits) {
             self.run_rollback_hooks().into_iter().for_each(drop_panic);
-            futile(site, waits.slots.len());
+            let why = why_futile(&waits);
+            panic!(
+                "tvar: futile retry in {site}: {why}, so nothing could ever wake it; give it a deadline to make it a sleep"
+            );
         }
         if let Some(payload) = self.run_rollback_hooks() {
             resume_unwind(payload);
@@ -138,13 +141,13 @@ impl<R: Deref<Target = Registry>, S: AsRef<[u32]>> Drop for Registration<R, S> {
     }
 }
 
+/// Why a wait is [futile](Attempt::is_futile).
 #[cold]
 #[inline(never)]
-pub(super) fn futile(site: CallSite, reads: usize) -> ! {
-    let why = if reads == 0 {
+pub(super) fn why_futile(waits: &Waits) -> &'static str {
+    if waits.slots.is_empty() {
         "nothing was read"
     } else {
         "all that was read are variables made in the attempt, which nobody else can have"
-    };
-    panic!("tvar: futile retry in {site}: {why}, so nothing could ever wake it; give it a deadline to make it a sleep");
+    }
 }

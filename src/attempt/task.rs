@@ -5,7 +5,7 @@ use super::clock::Start;
 use super::control::Abort;
 use super::observe::{End, count};
 use super::options::Options;
-use super::park::{Registration, Waits, futile};
+use super::park::{Registration, Waits, why_futile};
 use super::rare::History;
 use super::run::{Call, Ended, Failure, Loss, run_from};
 use crate::commit::Shared;
@@ -15,6 +15,7 @@ use crate::sync::latch::Latch;
 use crate::sync::site::{CallSite, Who};
 use crate::sync::steps::{Point, pass};
 use crate::sync::time::{Instant, after};
+use crate::sync::waker::without_panics;
 use crate::wait::{Registry, Sleeper};
 use futures_timer::Delay;
 use std::future::Future;
@@ -143,7 +144,7 @@ impl Task {
     /// [Runs](Task::poll) `f`, which must not write; after it has returned, the next poll sleeps until what it has read has changed.
     ///
     /// # Panics
-    /// When `f` has written, or has read nothing.
+    /// When `f` has written, or has read nothing that could change.
     pub(crate) fn poll_next<R, E>(
         &mut self,
         cx: &mut Context<'_>,
@@ -155,8 +156,9 @@ impl Task {
             let value = f(attempt)?;
             assert!(attempt.ws.is_read_only(), "tvar: the closure of {site} has written: what is watched is only read");
             let waits = attempt.waits();
-            if waits.slots.is_empty() {
-                futile(site, 0);
+            if attempt.is_futile(&waits) {
+                let why = why_futile(&waits);
+                panic!("tvar: futile watch in {site}: {why}, so nothing could ever come after the first item");
             }
             let mut suspended = attempt.suspend(waits, None);
             suspended.history = None;
@@ -178,6 +180,13 @@ struct Sleep {
     timer: Option<Delay>,
     /// A look has found that nothing had changed.
     slept: bool,
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        // Whoever is about to open the latch, or looks at who waits, may have it for longer than the task lives.
+        self.registration.sleeper.latch.forget_waker();
+    }
 }
 
 enum Woken {
@@ -236,7 +245,8 @@ impl Sleep {
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
         let (Some(timer), Some(until)) = (&mut self.timer, self.suspended.until) else { return Poll::Pending };
-        while Pin::new(&mut *timer).poll(cx).is_ready() {
+        let waker = without_panics(cx.waker());
+        while Pin::new(&mut *timer).poll(&mut Context::from_waker(&waker)).is_ready() {
             let now = Instant::now();
             if now >= until {
                 pass(Point::Wake);

@@ -88,6 +88,14 @@ impl Latch {
         }
     }
 
+    /// The task sleeps here no more: its waker goes now, and not with the latch, which others may still hold.
+    #[cfg(feature = "async")]
+    pub(crate) fn forget_waker(&self) {
+        if let Sleeper::Task(cell) = &self.sleeper {
+            cell.clear();
+        }
+    }
+
     fn is_open(&self) -> bool {
         // ORDERING: Acquire: partner: `open`.
         self.open.load(Ordering::Acquire)

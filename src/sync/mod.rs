@@ -10,7 +10,7 @@ pub(crate) mod site;
 pub(crate) mod steps;
 pub(crate) mod time;
 #[cfg(feature = "async")]
-mod waker;
+pub(crate) mod waker;
 
 #[cfg(not(tvar_loom))]
 pub(crate) mod atomic {

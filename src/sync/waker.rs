@@ -1,9 +1,9 @@
 //! The waker of a task that sleeps: put in by the task, taken out by whoever opens its latch. Neither waits for the other.
 
-use super::Mutex;
 use super::atomic::{Ordering, fence};
+use super::{Arc, Mutex, thread};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::Waker;
+use std::task::{Wake, Waker};
 
 /// A place for a waker.
 #[derive(Debug)]
@@ -16,10 +16,13 @@ impl Default for WakerCell {
 }
 
 impl WakerCell {
-    /// Puts a waker in; the caller then looks at the latch. `false` if an opener is at it at this moment: the latch is open then.
+    /// Puts a waker in; the caller then looks at the latch. `false` if an opener is at it at this moment: it has opened the latch.
     pub(super) fn put(&self, waker: &Waker) -> bool {
         let waker = waker.clone();
-        let Some(mut place) = self.0.try_lock() else { return false };
+        let Some(mut place) = self.0.try_lock() else {
+            thread::spin();
+            return false;
+        };
         let before = place.replace(waker);
         drop(place);
         // ORDERING: SeqCst fence: the unlocking comes before the look at the latch; partner: the fence in `wake`. Either the opener gets
@@ -29,6 +32,12 @@ impl WakerCell {
         true
     }
 
+    /// Drops the waker, of a task that puts no further one in. If an opener is at it at this moment, it takes it.
+    pub(super) fn clear(&self) {
+        let waker = self.0.try_lock().and_then(|mut place| place.take());
+        drop(waker);
+    }
+
     /// Wakes the task; the caller has opened the latch. If the task is putting its waker in at this moment, it will see that.
     pub(super) fn wake(&self) {
         // ORDERING: SeqCst fence: the opening comes before the try; partner: the fence in `put`.
@@ -36,22 +45,44 @@ impl WakerCell {
         let Some(mut place) = self.0.try_lock() else { return };
         let waker = place.take();
         drop(place);
-        // The executor's code. A panic in it must not keep others from being woken, nor fail a commit that has happened; the panic hook has reported it.
-        if let Some(waker) = waker
-            && let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake()))
-        {
-            std::mem::forget(payload);
+        if let Some(waker) = waker {
+            contained(|| waker.wake());
         }
     }
+}
+
+/// Runs the executor's code. A panic in it must not keep others from being woken, nor fail a commit that has happened; the panic hook has
+/// reported it.
+fn contained(wake: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(wake))
+        && let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
+    {
+        std::mem::forget(another);
+    }
+}
+
+/// Wakes as another waker does, and ends its panics: for the thread that looks after all deadlines.
+pub(crate) fn without_panics(waker: &Waker) -> Waker {
+    struct Contained(Waker);
+
+    impl Wake for Contained {
+        fn wake(self: Arc<Self>) {
+            // Its end, too, may be in there.
+            contained(move || match Arc::try_unwrap(self) {
+                Ok(Contained(waker)) => waker.wake(),
+                Err(shared) => shared.0.wake_by_ref(),
+            });
+        }
+    }
+
+    Waker::from(Arc::new(Contained(waker.clone())))
 }
 
 #[cfg(all(test, not(tvar_loom)))]
 mod tests {
     use super::super::latch::Latch;
     use super::*;
-    use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
-    use std::task::Wake;
 
     #[derive(Default)]
     struct Count(AtomicUsize);
@@ -95,6 +126,16 @@ mod tests {
         assert!(!cell.put(Waker::noop()));
         drop(inside);
         assert!(cell.put(Waker::noop()));
+    }
+
+    #[test]
+    fn a_latch_that_is_done_with_keeps_no_waker() {
+        let (waker, latch) = (Arc::new(Count::default()), Latch::for_task());
+        assert!(!latch.poll(&waker.clone().into()));
+        assert_eq!(Arc::strong_count(&waker), 2);
+        latch.forget_waker();
+        assert_eq!(Arc::strong_count(&waker), 1);
+        latch.open();
     }
 
     #[test]
