@@ -22,6 +22,32 @@ pub fn register_and_cancel<T: Send + Sync + 'static>(v: &TVar<T>) {
     space.shared.registry.leave(&slots, &sleeper);
 }
 
+/// The latch of a task, alone.
+pub struct TaskLatch(Latch);
+
+impl Default for TaskLatch {
+    fn default() -> Self {
+        TaskLatch(Latch::for_task())
+    }
+}
+
+impl TaskLatch {
+    /// Whether it is open; if it is not, whoever opens it wakes this waker.
+    pub fn poll(&self, waker: &std::task::Waker) -> bool {
+        self.0.poll(waker)
+    }
+
+    /// Opens it.
+    pub fn open(&self) {
+        self.0.open();
+    }
+
+    /// Closes it again.
+    pub fn reset(&self) {
+        self.0.reset();
+    }
+}
+
 /// What a thread's end does, while its locals still work. A model's threads call it last.
 pub fn leave_thread() {
     crate::store::leave_thread();

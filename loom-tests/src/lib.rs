@@ -5,8 +5,11 @@
 
 use loom::cell::UnsafeCell;
 use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake};
 use std::time::Instant;
 use tvar::internals;
 
@@ -45,6 +48,40 @@ pub fn spawn<R: 'static>(f: impl FnOnce() -> R + 'static) -> loom::thread::JoinH
         internals::leave_thread();
         result
     })
+}
+
+/// Wakes a task that a thread of the model runs.
+pub struct Bell(loom::sync::Notify);
+
+impl Bell {
+    /// A bell that has not rung.
+    pub fn new() -> Arc<Bell> {
+        Arc::new(Bell(loom::sync::Notify::new()))
+    }
+
+    /// Sleeps until it has rung.
+    pub fn wait(&self) {
+        self.0.wait();
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+/// Runs a future to its end; a wake-up that is lost is a deadlock.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let bell = Bell::new();
+    let waker = bell.clone().into();
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => bell.wait(),
+        }
+    }
 }
 
 /// A boxed value that checks the order of its reads and its end.
