@@ -34,15 +34,16 @@ fn driven(arguments: &str) -> Output {
 #[test]
 fn all_rules_hold() {
     let output =
-        driven("--clients 12 --effort 8 --rate 30 --burst 4 --cached 20 --page-lasts 100ms --session-lasts 200ms");
-    for row in ["requests", "hit", "miss", "limited", "evicted", "logins", "versions audited", "streamed"] {
+        driven("--clients 12 --effort 8 --rate 30 --burst 4 --cached 4 --page-lasts 100ms --session-lasts 200ms");
+    // What is sure to happen on the slowest machine.
+    for row in ["requests", "miss", "renderings ordered", "logins", "versions audited", "streamed"] {
         assert!(number(&output, row) > 0, "{row}:\n{}", text(&output.stdout));
     }
 }
 
 #[test]
 fn a_queue_that_is_too_short_holds_them_back() {
-    let output = driven("--clients 12 --workers 1 --queue 1 --cached 1 --effort 16 --patience 1ms");
+    let output = driven("--clients 12 --workers 1 --queue 1 --cached 1 --effort 20 --patience 1ms");
     assert_eq!(number(&output, "longest queue"), 1);
     assert!(number(&output, "queue full") + number(&output, "too late") > 0, "{}", text(&output.stdout));
 }
@@ -50,7 +51,7 @@ fn a_queue_that_is_too_short_holds_them_back() {
 #[test]
 fn violations_are_found() {
     for rule in ["pages", "once", "limits", "sums", "tally", "waiters"] {
-        let output = run(&format!("--time 100ms --clients 2 --effort 4 --break {rule}"));
+        let output = run(&format!("--time 100ms --clients 2 --effort 4 --patience 1min --break {rule}"));
         assert_eq!(output.status.code(), Some(1), "{rule}: {}", text(&output.stderr));
         let expected = format!("violated: {rule}: ");
         assert!(text(&output.stderr).contains(&expected), "{rule}: {}", text(&output.stderr));

@@ -234,10 +234,10 @@ impl<'a> Client<'a> {
             return Ok(outcome);
         }
         reply.number("retry-after").filter(|seconds| *seconds > 0).ok_or("limited, and not told for how long")?;
-        // A session that has expired on the way shares the bucket of all who are not logged in; and it is not known when a request was
+        // Those whose session has expired on the way take from the bucket of all who are not logged in; and nobody knows when a request was
         // let in that was hung up on.
-        let in_time = idle < self.world.session_lasts / 2 || self.habit == Habit::Stranger;
-        let sure = in_time && self.habit != Habit::Greedy && self.tally.hung_up == 0;
+        let in_time = idle < self.world.session_lasts / 2 && self.tally.hung_up == 0;
+        let sure = in_time && !matches!(self.habit, Habit::Greedy | Habit::Stranger);
         self.world.verdict.check(Rule::Limits, !sure, || format!("{} ({:?}) was refused", self.name, self.habit));
         sleep(Duration::from_millis(1)).await;
         Ok(outcome)

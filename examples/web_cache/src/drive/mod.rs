@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use tvar::{TxError, atomically_async};
+use tvar::{TVar, TxError, atomically_async};
 
 pub(crate) use rules::Rule;
 
@@ -110,13 +110,12 @@ fn world(args: &Drive, server: SocketAddr, started: Instant) -> World {
 /// Everything that can be checked once all clients have gone.
 async fn check_at_the_end(server: &Server, world: &World, tally: &mut Tally) -> Stats {
     let (site, verdict) = (&server.site, &world.verdict);
-    // Whatever those who hung up have left behind comes to its end.
-    if let Err(e) = quiet(site).await {
-        verdict.violated(Rule::Answers, format!("requests or jobs are left, and nothing goes on: {e}"));
-    }
+    // Whatever those have left behind who hung up, or for whom it took too long, comes to its end.
+    await_quiet(site, verdict).await;
     if let Err(e) = client::last_look(world, tally).await {
         verdict.violated(Rule::Answers, format!("the last look: {e}"));
     }
+    await_quiet(site, verdict).await;
     let snapshot = site.space.snapshot();
     let stats = site.stats(&snapshot);
     if let Err(what) = stats.check() {
@@ -129,6 +128,12 @@ async fn check_at_the_end(server: &Server, world: &World, tally: &mut Tally) -> 
         verdict.check(Rule::Once, ordered == rendered, what);
     }
     stats
+}
+
+async fn await_quiet(site: &Site, verdict: &Verdict) {
+    if let Err(e) = quiet(site).await {
+        verdict.violated(Rule::Answers, format!("requests or jobs are left, and nothing goes on: {e}"));
+    }
 }
 
 /// Waits until no request is open and no job is to be done, as long as any are being done.
@@ -171,8 +176,12 @@ fn break_rule(rule: Rule, server: &Server, world: &World, tally: &mut Tally) {
         Rule::Sums => site.counters.requests.update(|n| n + 1),
         Rule::Tally => tally.logins += 1,
         Rule::Waiters => {
-            let site = site.clone();
-            std::thread::spawn(move || site.space.atomically(|tx| tx.check(*tx.read(&site.counters.requests) == 0)));
+            let never = TVar::new_in(&site.space, false);
+            let (space, door) = (site.space.clone(), never.clone());
+            std::thread::spawn(move || space.atomically(|tx| tx.check(*tx.read(&door))));
+            while never.waiters() == 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         Rule::Answers => {}
     }
