@@ -1,4 +1,6 @@
 //! A bounded queue: whoever writes to a full one or reads from an empty one sleeps.
+//!
+//! By hand, since `tvar::TBoundedQueue` tells its length in a transaction only, and the statistics ask a snapshot for it.
 
 use tvar::{Space, Stm, TVar, Tx};
 
