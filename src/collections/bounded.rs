@@ -2,7 +2,7 @@
 
 use super::slot::Slot;
 use crate::sync::{Arc, OnceLock};
-use crate::{Space, Stm, TVar, Tx};
+use crate::{Space, Stm, TVar, Tx, View};
 use std::fmt;
 
 /// Slots that are made at once.
@@ -208,8 +208,8 @@ impl<T: Send + Sync + 'static> TBoundedQueue<T> {
     }
 
     /// The first item, which stays, if there is one. In a transaction that writes, conflicts with readers, and with writers only if there is none.
-    pub fn try_peek<'a>(&'a self, tx: &'a Tx<'_>) -> Option<&'a T> {
-        self.ring.slot(*tx.read(&self.ring.head)).get(tx)
+    pub fn try_peek<'a>(&'a self, view: &'a impl View) -> Option<&'a T> {
+        self.ring.slot(*view.read(&self.ring.head)).get(view)
     }
 
     /// Puts an item back: it is the first one now. Blocks while the queue is full. Conflicts with readers, and with writers only when the
@@ -235,19 +235,19 @@ impl<T: Send + Sync + 'static> TBoundedQueue<T> {
     }
 
     /// Whether there is no item. Conflicts like [`try_peek`](TBoundedQueue::try_peek).
-    pub fn is_empty(&self, tx: &Tx<'_>) -> bool {
-        self.try_peek(tx).is_none()
+    pub fn is_empty(&self, view: &impl View) -> bool {
+        self.try_peek(view).is_none()
     }
 
     /// Whether there is no room. In a transaction that writes, conflicts with writers, and with readers only if there is none.
-    pub fn is_full(&self, tx: &Tx<'_>) -> bool {
-        self.ring.slot(*tx.read(&self.ring.tail)).is_full(tx)
+    pub fn is_full(&self, view: &impl View) -> bool {
+        self.ring.slot(*view.read(&self.ring.tail)).is_full(view)
     }
 
     /// How many items there are. O(1). Reads both ends: in a transaction that writes anything, conflicts with every reader and writer, and a retry
     /// after it is woken by both. [`is_empty`](TBoundedQueue::is_empty) and [`is_full`](TBoundedQueue::is_full) are gentler.
-    pub fn len(&self, tx: &Tx<'_>) -> usize {
-        self.ring.distance(*tx.read(&self.ring.head), *tx.read(&self.ring.tail))
+    pub fn len(&self, view: &impl View) -> usize {
+        self.ring.distance(*view.read(&self.ring.head), *view.read(&self.ring.tail))
     }
 }
 
@@ -276,7 +276,7 @@ impl<T: fmt::Debug + Send + Sync + 'static> fmt::Debug for TBoundedQueue<T> {
         let (ring, snapshot) = (&*self.ring, self.ring.head.space().snapshot());
         let (head, tail) = (*snapshot.read(&ring.head), *snapshot.read(&ring.tail));
         let positions = std::iter::successors(Some(head), |position| Some(ring.after(*position)));
-        let slots = positions.take(ring.distance(head, tail)).map(|position| ring.slot(position).get_in(&snapshot));
+        let slots = positions.take(ring.distance(head, tail)).map(|position| ring.slot(position).get(&snapshot));
         let items: Vec<&T> = slots.flatten().collect();
         f.debug_struct("TBoundedQueue").field("capacity", &ring.capacity).field("items", &items).finish()
     }

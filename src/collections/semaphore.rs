@@ -1,6 +1,6 @@
 //! The semaphore.
 
-use crate::{Space, Stm, TVar, Tx};
+use crate::{Space, Stm, TVar, Tx, View};
 use std::fmt;
 
 /// A number of permits to take and give back (§6.3); a cheap handle, clones are the same semaphore.
@@ -77,8 +77,8 @@ impl TSemaphore {
     }
 
     /// How many permits there are. In a transaction that writes anything, conflicts with whoever takes or gives one.
-    pub fn available(&self, tx: &Tx<'_>) -> u64 {
-        *tx.read(&self.permits)
+    pub fn available(&self, view: &impl View) -> u64 {
+        *view.read(&self.permits)
     }
 
     /// Whether two handles are of the same semaphore.

@@ -1,6 +1,6 @@
 //! The slots of a bounded queue.
 
-use crate::{Snapshot, Space, TVar, Tx};
+use crate::{Space, TVar, Tx, View};
 use std::any::Any;
 
 /// A place for an item (Q10).
@@ -22,27 +22,19 @@ impl<T: Send + Sync + 'static> Slot<T> {
 
     /// Whether there is an item.
     #[inline]
-    pub(super) fn is_full(&self, tx: &Tx<'_>) -> bool {
+    pub(super) fn is_full(&self, view: &impl View) -> bool {
         match self {
-            Slot::Whole(item) => tx.read(item).is_some(),
-            Slot::Parts(full, _) => *tx.read(full),
+            Slot::Whole(item) => view.read(item).is_some(),
+            Slot::Parts(full, _) => *view.read(full),
         }
     }
 
     /// The item, if there is one.
     #[inline]
-    pub(super) fn get<'a>(&'a self, tx: &'a Tx<'_>) -> Option<&'a T> {
+    pub(super) fn get<'a>(&'a self, view: &'a impl View) -> Option<&'a T> {
         match self {
-            Slot::Whole(item) => tx.read(item).as_ref(),
-            Slot::Parts(full, item) => tx.read(full).then(|| tx.read(item)),
-        }
-    }
-
-    /// The item, if there is one, in a snapshot.
-    pub(super) fn get_in<'a>(&'a self, snapshot: &'a Snapshot) -> Option<&'a T> {
-        match self {
-            Slot::Whole(item) => snapshot.read(item).as_ref(),
-            Slot::Parts(full, item) => snapshot.read(full).then(|| snapshot.read(item)),
+            Slot::Whole(item) => view.read(item).as_ref(),
+            Slot::Parts(full, item) => view.read(full).then(|| view.read(item)),
         }
     }
 

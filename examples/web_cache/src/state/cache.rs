@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tvar::{Space, Stm, TMap, TOrdMap, TVar, Tx, View};
+use tvar::{Space, Stm, TBoundedQueue, TMap, TOrdMap, TVar, Tx, View};
 
 use super::counters::add_one;
 use super::deadlines::{Deadlines, Subject};
-use super::queue::TBoundedQueue;
 use crate::clock::Moment;
 use crate::render::{Page, PageId};
 
@@ -59,7 +58,6 @@ pub(crate) struct Cache {
     /// How often each text was edited.
     edits: TMap<PageId, u64>,
     pub(super) queue: TBoundedQueue<Job>,
-    pub(super) queue_capacity: usize,
     /// The pages that are ready, those that were not used for longest first.
     pub(super) order: TOrdMap<(Moment, PageId), ()>,
     pub(super) capacity: usize,
@@ -82,7 +80,6 @@ impl Cache {
             slots: TMap::named_in(space, "pages"),
             edits: TMap::named_in(space, "edits"),
             queue: TBoundedQueue::new_in(space, queue_capacity),
-            queue_capacity,
             order: TOrdMap::named_in(space, "pages by use"),
             capacity,
             lasts,
@@ -115,7 +112,7 @@ impl Cache {
         self.queue.write(tx, job)?;
         self.slots.upsert(tx, id, Slot { generation: job.generation, state: State::Queued });
         add_one(tx, &self.ordered);
-        let length = self.queue.len(tx);
+        let length = self.queue.len(tx) as u64;
         if length > *tx.read(&self.longest_queue) {
             tx.write(&self.longest_queue, length);
         }

@@ -4,8 +4,6 @@ pub(crate) mod cache;
 mod counters;
 mod deadlines;
 mod limits;
-mod look;
-mod queue;
 mod sessions;
 mod site;
 mod stats;

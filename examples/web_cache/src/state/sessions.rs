@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tvar::{Space, TMap, TVar, Tx};
+use tvar::{Space, TMap, TVar, Tx, View};
 
 use super::counters::add_one;
 use super::deadlines::{Deadlines, Subject};
-use super::look::Look;
 use crate::clock::Moment;
 
 /// What a browser sends to say who it is.
@@ -98,12 +97,12 @@ impl Sessions {
         }
     }
 
-    pub(crate) fn stats(&self, view: &impl Look) -> SessionStats {
+    pub(crate) fn stats(&self, view: &impl View) -> SessionStats {
         SessionStats {
             open: self.open.len(view) as u64,
-            logins: *view.value(&self.logins),
-            logouts: *view.value(&self.logouts),
-            expired: *view.value(&self.expired),
+            logins: *view.read(&self.logins),
+            logouts: *view.read(&self.logouts),
+            expired: *view.read(&self.expired),
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use tvar::View;
 
 use super::cache::{Cache, State};
 use super::counters::Outcome;
-use super::look::Look;
 use super::sessions::SessionStats;
 use super::site::Site;
 
@@ -52,43 +52,43 @@ pub(crate) struct CacheStats {
 
 impl Site {
     /// From a snapshot, or in a transaction.
-    pub(crate) fn stats(&self, view: &impl Look) -> Stats {
+    pub(crate) fn stats(&self, view: &impl View) -> Stats {
         let counters = &self.counters;
         Stats {
-            requests: *view.value(&counters.requests),
-            open: *view.value(&counters.open),
-            ended: Outcome::ALL.into_iter().zip(counters.ended.iter().map(|n| *view.value(n))).collect(),
+            requests: *view.read(&counters.requests),
+            open: *view.read(&counters.open),
+            ended: Outcome::ALL.into_iter().zip(counters.ended.iter().map(|n| *view.read(n))).collect(),
             jobs: JobStats::of(&self.cache, view),
             cache: CacheStats::of(&self.cache, view),
             sessions: self.sessions.stats(view),
             clients: self.limits.clients(view) as u64,
-            closed: *view.value(&self.closed),
+            closed: *view.read(&self.closed),
         }
     }
 }
 
 impl JobStats {
-    fn of(cache: &Cache, view: &impl Look) -> Self {
+    fn of(cache: &Cache, view: &impl View) -> Self {
         JobStats {
-            capacity: cache.queue_capacity as u64,
-            ordered: *view.value(&cache.ordered),
-            queued: cache.queue.len(view),
-            running: *view.value(&cache.running),
-            done: *view.value(&cache.done),
-            outdated: *view.value(&cache.outdated),
-            longest_queue: *view.value(&cache.longest_queue),
+            capacity: cache.queue.capacity() as u64,
+            ordered: *view.read(&cache.ordered),
+            queued: cache.queue.len(view) as u64,
+            running: *view.read(&cache.running),
+            done: *view.read(&cache.done),
+            outdated: *view.read(&cache.outdated),
+            longest_queue: *view.read(&cache.longest_queue),
         }
     }
 }
 
 impl CacheStats {
-    fn of(cache: &Cache, view: &impl Look) -> Self {
+    fn of(cache: &Cache, view: &impl View) -> Self {
         let mut stats = CacheStats {
             capacity: cache.capacity as u64,
             ready: cache.order.len(view) as u64,
-            expired: *view.value(&cache.expired),
-            evicted: *view.value(&cache.evicted),
-            edited: *view.value(&cache.edited),
+            expired: *view.read(&cache.expired),
+            evicted: *view.read(&cache.evicted),
+            edited: *view.read(&cache.edited),
             found_ready: 0,
             found_queued: 0,
             found_running: 0,
