@@ -9,7 +9,7 @@ use std::fmt;
 impl Space {
     /// Begins (or ends) to observe this space: to attribute [conflicts](Space::conflicts) and to count [by label](Space::label_stats).
     ///
-    /// What was observed before is forgotten when it begins. Transactions that are running are observed from their next step on. *Costs* nothing while it is off; while it is
+    /// What was observed before is forgotten when it begins. Of transactions that are running, conflicts are attributed from then on; by label those are counted that begin after it. *Costs* nothing while it is off; while it is
     /// on, each commit that writes takes a mutex of the space for a moment, and some hundred nanoseconds. Memory is bounded: the last 8,192 writes and 4,096 distinct conflicts are kept, and one entry
     /// for each label.
     ///

@@ -103,7 +103,7 @@ impl Task {
                     continue;
                 }
                 State::Asleep(mut sleep) => {
-                    match sleep.poll(cx, &self.site) {
+                    match sleep.poll(cx, &self.store, &self.site) {
                         Poll::Ready(Woken::ByChange) => {}
                         Poll::Ready(Woken::ByDeadline) => {
                             let Suspended { start, history, .. } = &sleep.suspended;
@@ -184,7 +184,6 @@ impl Task {
 struct Sleep {
     suspended: Suspended,
     registration: Registration<Lists, Vec<u32>>,
-    store: Arc<Store>,
     timer: Option<Delay>,
     /// A look has found that nothing had changed.
     slept: bool,
@@ -212,17 +211,17 @@ impl Sleep {
         let sleeper = Arc::new(Sleeper::new(latch, Who::new(task.options.label.as_ref(), task.site)));
         let registration = Registration::begin(Lists(task.shared.clone()), slots, sleeper);
         pass(Point::Register);
-        Sleep { suspended, registration, store: task.store.clone(), timer, slept: false }
+        Sleep { suspended, registration, timer, slept: false }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, site: &CallSite) -> Poll<Woken> {
+    fn poll(&mut self, cx: &mut Context<'_>, store: &Arc<Store>, site: &CallSite) -> Poll<Woken> {
         for _ in 0..SLEEPS_PER_POLL {
             let latch = &self.registration.sleeper.latch;
             if !latch.poll(cx.waker()) {
                 return self.poll_timer(cx);
             }
             latch.reset();
-            if self.look(site) {
+            if self.look(store, site) {
                 return Poll::Ready(Woken::ByChange);
             }
         }
@@ -231,10 +230,10 @@ impl Sleep {
     }
 
     /// Whether something is different from what the attempt has read.
-    fn look(&mut self, site: &CallSite) -> bool {
+    fn look(&mut self, store: &Arc<Store>, site: &CallSite) -> bool {
         let _running = Running::begin(site);
         let Suspended { version, waits, .. } = &self.suspended;
-        let look = Look::begin(&self.store);
+        let look = Look::begin(store);
         let stale = look.is_stale(*version, &waits.read, &waits.maps);
         match (stale, self.slept) {
             (false, false) => {

@@ -174,7 +174,7 @@ impl Registry {
         self.parked.0.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Makes commits go the longer way, as if somebody waited: they are to be observed (O2).
+    /// Makes commits go the longer way: they are to be observed (O2).
     pub(crate) fn set_observed(&self, observed: bool) {
         // ORDERING: SeqCst: as the other changes of this word.
         if observed {
@@ -193,7 +193,7 @@ impl Registry {
     /// Whether any call waits, or commits are observed; asked by every commit, after its swap.
     #[inline(always)]
     pub(crate) fn anyone(&self) -> bool {
-        // ORDERING: SeqCst: after the swap in the total order; partner: `register`.
+        // ORDERING: SeqCst: after the swap in the total order; partner: `enter`.
         self.parked.0.load(Ordering::SeqCst) > 0
     }
 
