@@ -5,7 +5,7 @@
 
 use tvar::LockMode::{Exclusive, Shared};
 use tvar::{TVar, internals};
-use tvar_loom_tests::{Tracked, model, spawn};
+use tvar_loom_tests::{model, spawn};
 
 /// A transaction that locks and adds ten, against another commit of one more.
 fn a_holder_against(preemptions: usize, commit: fn(&TVar<i64>)) {
@@ -122,33 +122,5 @@ fn a_deadlock_ends() {
         assert_eq!((a.load(), b.load()), (1, 1));
         assert!(space.locks().is_empty());
         drop(handles);
-    });
-}
-
-/// L3: what was read before the move, and what is read after it, is there; the versions in between come and go.
-#[test]
-fn a_moved_snapshot_is_pinned() {
-    model(1, || {
-        let space = internals::space();
-        let (v, w) = (TVar::new_in(&space, Tracked::new(0)), TVar::new_in(&space, Tracked::new(0)));
-        let other = spawn({
-            let v = v.clone();
-            move || {
-                v.update(|old| Tracked::new(old.get() + 1));
-                v.update(|old| Tracked::new(old.get() + 1));
-                v
-            }
-        });
-        space.atomically(|tx| {
-            let before = tx.read(&w);
-            let newest = tx.read_locked(&v, Shared)?;
-            assert!(newest.get() <= 2);
-            tx.write(&w, Tracked::new(before.get() + 10 + newest.get()));
-            assert_eq!(before.get(), 0);
-            Ok(())
-        });
-        let handle = other.join().unwrap();
-        assert_eq!(space.atomically(|tx| Ok(tx.read(&v).get())), 2);
-        drop(handle);
     });
 }
