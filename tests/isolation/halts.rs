@@ -1,0 +1,50 @@
+//! The same cases once more, each transaction in turn made to stop at each point that it passes until the others cannot go on without
+//! it: what a level promises holds wherever a thread is stopped.
+
+use crate::case::Case;
+use crate::cases;
+use crate::program::Op;
+use crate::scheduler::{self, Halt};
+use crate::setting::{MODES, Mode};
+
+/// Whoever stops, wherever (§1.4, §2.2, §3.1).
+fn check(mode: Mode) {
+    let mut runs = 0;
+    let stops_by_itself = |case: &Case| case.script.iter().any(|(_, op)| matches!(op, Op::CommitTo(_)));
+    for case in cases().filter(|case| !stops_by_itself(case)) {
+        for (setting, _) in case.settings().filter(|(setting, _)| setting.mode == mode) {
+            for (who, call) in case.run(setting).calls.iter().enumerate() {
+                let mut points = call.passed.clone();
+                points.sort_by_key(|point| *point as usize);
+                points.dedup();
+                for at in points {
+                    let history = scheduler::run(setting, case.script, Some(Halt { who, at }));
+                    history.check();
+                    assert!(history.calls[who].halted, "it has come to {at:?}: {history}");
+                    runs += 1;
+                }
+            }
+        }
+    }
+    assert!(runs > 500, "{runs} runs");
+}
+
+#[test]
+fn stopped_serialisable() {
+    check(MODES[0]);
+}
+
+#[test]
+fn stopped_serialisable_and_pessimistic() {
+    check(MODES[1]);
+}
+
+#[test]
+fn stopped_under_snapshot_isolation() {
+    check(MODES[2]);
+}
+
+#[test]
+fn stopped_under_snapshot_isolation_and_pessimistic() {
+    check(MODES[3]);
+}
