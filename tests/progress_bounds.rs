@@ -166,7 +166,7 @@ impl Large {
         let (over, commits, var) = (hot.over.clone(), hot.commits.clone(), self.vars[0].clone());
         let writer = thread::spawn(move || {
             while !over.load(Ordering::SeqCst) {
-                var.store(commits.fetch_add(1, Ordering::SeqCst));
+                var.store(1 + commits.fetch_add(1, Ordering::SeqCst));
                 thread::yield_now();
             }
         });

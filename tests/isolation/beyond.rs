@@ -77,6 +77,21 @@ pub(crate) const BEYOND: &[Case] = &[
         ],
     ),
     Case::new(
+        "G2-item, absent rows",
+        "G2-item, where neither row is there: each puts in the one that the other has not found.",
+        script! { T1 Get(Z), T2 Get(W), T1 Put(W, 40), T2 Put(Z, 30), T1 Commit, T2 Commit },
+        [
+            Same("T1 commits, T2 runs again, T2 commits; runs 1 2, 1 lost; T1 T2"),
+            Same(
+                "T1 waits at Put(W, 40), T1 commits, T2 runs again, T2 commits; runs 1 2, 1 waits, 1 deadlocks; T1 T2",
+            ),
+            Same("T1 commits, T2 commits; runs 1 1; no order"),
+            Same(
+                "T1 waits at Put(W, 40), T1 commits, T2 runs again, T2 commits; runs 1 2, 1 waits, 1 deadlocks; T1 T2",
+            ),
+        ],
+    ),
+    Case::new(
         "G2-item, ensured",
         "G2-item, where both call `ensure` on what they read (variables).",
         script! { T1 Get(X), T1 Ensure(Y), T2 Ensure(X), T2 Get(Y), T1 Put(X, 11), T2 Put(Y, 21), T1 Commit, T2 Commit },

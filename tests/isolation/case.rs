@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::history::{History, How};
-use crate::program::Step;
+use crate::program::{Op, Step};
 use crate::rows::Kind;
 use crate::scheduler;
 use crate::setting::{KINDS, MODES, Mode, Setting};
@@ -58,8 +58,13 @@ impl Case {
     /// The settings in which it can be run, with what happens then.
     pub(crate) fn settings(&self) -> impl Iterator<Item = (Setting, &'static str)> {
         let modes = MODES.into_iter().zip(self.expected);
-        let all = modes.flat_map(|(mode, expected)| KINDS.map(|kind| (Setting { mode, kind }, expected.of(kind))));
-        all.filter_map(|(setting, line)| Some((setting, line?)))
+        let all = modes.flat_map(|(mode, expected)| KINDS.map(|kind| (mode, kind, expected.of(kind))));
+        all.filter_map(|(mode, kind, line)| Some((Setting { mode, kind, announced: false }, line?)))
+    }
+
+    /// Whether the script itself stops a commit at a point.
+    pub(crate) fn stops_by_itself(&self) -> bool {
+        self.script.iter().any(|(_, op)| matches!(op, Op::CommitTo(_)))
     }
 
     /// Runs the case in every setting, and compares what has happened.

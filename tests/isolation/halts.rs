@@ -1,17 +1,14 @@
 //! The same cases once more, each transaction in turn made to stop at each point that it passes until the others cannot go on without
 //! it: what a level promises holds wherever a thread is stopped.
 
-use crate::case::Case;
 use crate::cases;
-use crate::program::Op;
 use crate::scheduler::{self, Halt};
 use crate::setting::{MODES, Mode};
 
 /// Whoever stops, wherever (§1.4, §2.2, §3.1).
 fn check(mode: Mode) {
     let mut runs = 0;
-    let stops_by_itself = |case: &Case| case.script.iter().any(|(_, op)| matches!(op, Op::CommitTo(_)));
-    for case in cases().filter(|case| !stops_by_itself(case)) {
+    for case in cases().filter(|case| !case.stops_by_itself()) {
         for (setting, _) in case.settings().filter(|(setting, _)| setting.mode == mode) {
             for (who, call) in case.run(setting).calls.iter().enumerate() {
                 let mut points = call.passed.clone();

@@ -4,6 +4,7 @@
 //!
 //! `TVAR_WRITE_GUIDE=1 cargo test --test isolation the_table` writes that table anew.
 
+mod announced;
 mod beyond;
 mod case;
 mod guide;
@@ -66,6 +67,7 @@ case_tests! {
     g_single_both_write = "G-single, both write";
     p4_validated = "P4, validated";
     g2_item_validated = "G2-item, validated";
+    g2_item_absent_rows = "G2-item, absent rows";
     g2_item_ensured = "G2-item, ensured";
     g2_item_locked = "G2-item, locked";
     g2_counted = "G2, counted";

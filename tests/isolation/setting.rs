@@ -28,19 +28,25 @@ pub(crate) const KINDS: [Kind; 3] = [Kind::Variables, Kind::Map, Kind::OrdMap];
 pub(crate) struct Setting {
     pub(crate) mode: Mode,
     pub(crate) kind: Kind,
+    /// Each commit is announced, if it can be (§4.2).
+    pub(crate) announced: bool,
 }
 
 impl Setting {
     pub(crate) fn options(self, space: &Space) -> TxOptions {
-        let options = TxOptions::new().space(space).isolation(self.mode.isolation);
+        let mut options = TxOptions::new().space(space).isolation(self.mode.isolation);
+        if self.announced {
+            options = options.coalesce_after(0);
+        }
         if self.mode.pessimistic { options.pessimistic() } else { options }
     }
 }
 
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setting { mode: Mode { isolation, pessimistic }, kind } = self;
+        let Setting { mode: Mode { isolation, pessimistic }, kind, announced } = self;
         let locking = if *pessimistic { "pessimistic" } else { "optimistic" };
-        write!(f, "{isolation:?}, {locking}, {kind:?}")
+        let announced = if *announced { ", announced" } else { "" };
+        write!(f, "{isolation:?}, {locking}, {kind:?}{announced}")
     }
 }
