@@ -255,3 +255,66 @@ fn writes(log: &[(Op, Seen)]) -> bool {
         _ => false,
     })
 }
+
+/// The checks find what they are for.
+mod tests {
+    use super::*;
+    use crate::program::Op::{Commit, Get, Put};
+    use crate::program::{T1, T2, X, Y};
+    use crate::rows::Kind;
+    use crate::scheduler;
+    use crate::setting::MODES;
+    use std::panic::catch_unwind;
+
+    /// T1 has written X and returned; T2 has begun then.
+    fn one_after_the_other() -> History {
+        let setting = Setting { mode: MODES[0], kind: Kind::Variables, announced: false };
+        let script = [(T1, Put(X, 11)), (T1, Commit), (T2, Get(X)), (T2, Get(Y)), (T2, Put(Y, 21)), (T2, Commit)];
+        let history = scheduler::run(setting, &script, None);
+        history.check();
+        assert_eq!(history.orders(), [[T1, T2]]);
+        history
+    }
+
+    fn is_refused(history: &History) -> bool {
+        catch_unwind(std::panic::AssertUnwindSafe(|| history.check())).is_err()
+    }
+
+    #[test]
+    fn a_read_of_the_past() {
+        let mut history = one_after_the_other();
+        history.calls[T2].attempts[0].log[0].1 = vec![(X, 10)];
+        assert!(history.orders().is_empty() && is_refused(&history));
+        // If it had begun before, that would be an order.
+        history.calls[T2].began = 0;
+        assert_eq!(history.orders(), [[T2, T1]]);
+        assert!(is_refused(&history), "its snapshot is of an earlier version than the one before its own");
+    }
+
+    #[test]
+    fn a_read_of_what_never_was() {
+        let mut history = one_after_the_other();
+        history.calls[T2].attempts[0].log[0].1 = vec![(X, 12)];
+        assert!(history.orders().is_empty() && is_refused(&history));
+    }
+
+    #[test]
+    fn another_row_than_was_written() {
+        let mut history = one_after_the_other();
+        history.versions[2].insert(Y, 22);
+        assert!(history.orders().is_empty() && is_refused(&history));
+    }
+
+    #[test]
+    fn an_overwritten_row_under_snapshot_isolation() {
+        let mut history = one_after_the_other();
+        history.setting.mode = MODES[2];
+        assert!(!is_refused(&history));
+        // As if it had written the row that T1 has, from the snapshot before.
+        let attempt = &mut history.calls[T2].attempts[0];
+        attempt.from = 0;
+        attempt.log = vec![(Get(X), vec![(X, 10)]), (Put(X, 12), Vec::new())];
+        history.versions[2] = Contents::from([(X, 12), (Y, 20)]);
+        assert!(is_refused(&history));
+    }
+}

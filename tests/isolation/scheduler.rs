@@ -156,7 +156,7 @@ impl Scheduler {
         let halt = self.halt.filter(|halt| halt.who == who).map(|halt| halt.at);
         let options = self.setting.options(&self.space).label(label(who));
         self.actors[who].worker = Some(Worker::start(who, options, self.rows.clone(), halt, self.tell.clone()));
-        self.actors[who].call.began = self.clock;
+        self.actors[who].call.began = self.clock + 1;
         self.moves(who);
     }
 
