@@ -2,14 +2,19 @@
 //! it: what a level promises holds wherever a thread is stopped.
 
 use crate::cases;
+use crate::rows::Kind;
 use crate::scheduler::{self, Halt};
-use crate::setting::{MODES, Mode};
+use crate::setting::{MODES, Mode, Setting};
 
 /// Whoever stops, wherever (§1.4, §2.2, §3.1).
-fn check(mode: Mode) {
+fn check(mode: Mode, announced: bool) {
     let mut runs = 0;
     for case in cases().filter(|case| !case.stops_by_itself()) {
-        for (setting, _) in case.settings().filter(|(setting, _)| setting.mode == mode) {
+        for (setting, line) in case.settings().filter(|(setting, _)| setting.mode == mode) {
+            if announced && setting.kind != Kind::Variables {
+                continue;
+            }
+            let setting = Setting { announced, ..setting };
             for (who, call) in case.run(setting).calls.iter().enumerate() {
                 let mut points = call.passed.clone();
                 points.sort_by_key(|point| *point as usize);
@@ -18,30 +23,40 @@ fn check(mode: Mode) {
                     let history = scheduler::run(setting, case.script, Some(Halt { who, at }));
                     history.check();
                     assert!(history.calls[who].halted, "it has come to {at:?}: {history}");
+                    if !line.ends_with("no order") {
+                        assert!(!history.orders().is_empty(), "{history}");
+                    }
                     runs += 1;
                 }
             }
         }
     }
-    assert!(runs > 500, "{runs} runs");
+    assert!(runs > 300, "{runs} runs");
 }
 
 #[test]
 fn stopped_serialisable() {
-    check(MODES[0]);
+    check(MODES[0], false);
 }
 
 #[test]
 fn stopped_serialisable_and_pessimistic() {
-    check(MODES[1]);
+    check(MODES[1], false);
 }
 
 #[test]
 fn stopped_under_snapshot_isolation() {
-    check(MODES[2]);
+    check(MODES[2], false);
 }
 
 #[test]
 fn stopped_under_snapshot_isolation_and_pessimistic() {
-    check(MODES[3]);
+    check(MODES[3], false);
+}
+
+/// §4.2: those who go on take along what the one that has stopped has announced.
+#[test]
+fn stopped_when_announced() {
+    check(MODES[0], true);
+    check(MODES[2], true);
 }

@@ -174,7 +174,8 @@ impl History {
             for attempt in &call.attempts {
                 self.check_one_version(who, attempt);
             }
-            if call.end == Some(End::Committed) {
+            // Another's swap may have published what was announced, together with its own.
+            if call.end == Some(End::Committed) && !self.setting.announced {
                 self.check_commit(who, call);
             }
         }

@@ -249,7 +249,7 @@ impl Scheduler {
                 (actor.state, actor.waits) = (State::Idle, false);
             }
             Event::At(point) => {
-                if point == Point::Swapped {
+                if matches!(point, Point::Decided | Point::Swapped) {
                     self.look_at_swap(who);
                 }
                 let actor = &mut self.actors[who];

@@ -44,7 +44,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Begins a transaction. It stops at each of its swaps, and the first time that it comes to `halt`.
+    /// Begins a transaction. It stops after each of its swaps, and the first time that it comes to `halt`.
     pub(crate) fn start(
         who: Who,
         options: TxOptions,
@@ -83,7 +83,7 @@ fn run(
         move |point| {
             tell(Event::Passed(point));
             let [halts, stops] = [&halt, &*stop].map(|at| at.get() == Some(point) && at.take().is_some());
-            if halts || stops || point == Point::Swapped {
+            if halts || stops || matches!(point, Point::Decided | Point::Swapped) {
                 tell(Event::At(point));
                 match next(&orders) {
                     Order::Go => {}
