@@ -24,6 +24,10 @@ impl Attempt {
     pub(crate) fn saw_otherwise(&self, contents: &Contents) -> bool {
         !replay(&mut contents.clone(), &self.log)
     }
+
+    fn has_retried(&self) -> bool {
+        matches!(self.log.last(), Some((Op::Until(row, value), seen)) if *seen != [(*row, *value)])
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -225,8 +229,8 @@ impl History {
         let committed = self.committed().len() as u64;
         assert_eq!((commits, read_only), (writers, committed - writers), "{self}");
         let again: usize = self.calls.iter().map(|call| call.attempts.len() - 1).sum();
-        let retried = |attempt: &&Attempt| matches!(attempt.log.last(), Some((Op::Until(row, value), seen)) if *seen != [(*row, *value)]);
-        let retries = self.calls.iter().flat_map(|call| &call.attempts).filter(retried).count() as u64;
+        let retries = self.calls.iter().flat_map(|call| &call.attempts).filter(|attempt| attempt.has_retried());
+        let retries = retries.count() as u64;
         assert_eq!((reruns, conflicts + deadlocks + retries), (again as u64, again as u64), "{self}");
     }
 }

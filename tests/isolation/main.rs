@@ -1,6 +1,6 @@
-//! Isolation, case by case (§1.4, §2.2, §2.5, §3.1, §5.3): each anomaly that the literature names is tried as one exact interleaving, under both isolation levels, with
-//! and without locks, on variables and on maps. A case says what happens, run by run; whatever happens, it must be what the level
-//! promises ([`history`]). The guide's table is made from the same runs.
+//! Isolation, case by case (§1.4, §2.2, §2.5, §3.1, §5.3): each anomaly that the literature names is tried as one exact interleaving, under both
+//! isolation levels, with and without locks, on variables and on maps. A case says what happens, attempts included; and whatever
+//! happens must be what the level promises ([`history`]). The guide's table is made from the same runs.
 //!
 //! `TVAR_WRITE_GUIDE=1 cargo test --test isolation the_table` writes that table anew.
 
