@@ -5,7 +5,7 @@
 
 use super::mode::LockMode;
 use super::place::Place;
-use crate::sync::atomic::{AtomicU32, AtomicUsize, Ordering, model_fence};
+use crate::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::sync::latch::Latch;
 use crate::sync::site::Who;
 use crate::sync::time::Instant;
@@ -122,8 +122,9 @@ impl LockTable {
     /// Whether any lock is held. To be asked after the base was loaded (L2).
     #[inline(always)]
     pub(crate) fn any(&self) -> bool {
-        // ORDERING: SeqCst: after the load of the base in the total order; partner: `mark`, before the swap of the lock's holder.
-        self.held.load(Ordering::SeqCst) > 0
+        // ORDERING: Relaxed: the base was loaded before. If it is the root by which the lock took effect or a later one, the Acquire of that load
+        // has brought the mark along; an older base loses its swap (L2). Partner: `mark`.
+        self.held.load(Ordering::Relaxed) > 0
     }
 
     /// `number`: of a key; 0 for variables and ranges.
@@ -135,8 +136,8 @@ impl LockTable {
     }
 
     fn is_marked(&self, slot: u32, number: u64) -> bool {
-        // ORDERING: SeqCst: as in `any`.
-        self.mark_of(slot, number).load(Ordering::SeqCst) > 0
+        // ORDERING: Relaxed: as in `any`.
+        self.mark_of(slot, number).load(Ordering::Relaxed) > 0
     }
 
     /// Whether another party holds a lock that overlaps this place. To be asked after the base was loaded (L2).
@@ -241,17 +242,16 @@ impl LockTable {
     }
 
     fn mark(&self, place: Place) {
-        // ORDERING: SeqCst (both): before the swap of the root by which the holder ends older bases in the total order (L2); partners: `any`,
-        // `is_marked`.
-        self.mark_of(place.slot(), place.number().unwrap_or(0)).fetch_add(1, Ordering::SeqCst);
-        self.held.fetch_add(1, Ordering::SeqCst);
-        model_fence();
+        // ORDERING: Relaxed (both): published by the Release of the swap of the root by which the holder ends older bases (L2), which
+        // comes after, if on another thread by way of the mutex; partners: `any`, `is_marked`.
+        self.mark_of(place.slot(), place.number().unwrap_or(0)).fetch_add(1, Ordering::Relaxed);
+        self.held.fetch_add(1, Ordering::Relaxed);
     }
 
     fn unmark(&self, place: Place) {
-        // ORDERING: SeqCst: pairs with `mark`.
-        self.held.fetch_sub(1, Ordering::SeqCst);
-        self.mark_of(place.slot(), place.number().unwrap_or(0)).fetch_sub(1, Ordering::SeqCst);
+        // ORDERING: Relaxed (both): who still sees it looks in the table; who does not has a base that is checked like any other.
+        self.held.fetch_sub(1, Ordering::Relaxed);
+        self.mark_of(place.slot(), place.number().unwrap_or(0)).fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -7,7 +7,7 @@ use super::node;
 use super::pins::{self, Pinned};
 use super::workspace::Workspace;
 use super::{announce, draft, local};
-use crate::sync::atomic::{Ordering, model_fence};
+use crate::sync::atomic::Ordering;
 use std::ptr;
 
 impl Workspace<'_> {
@@ -29,9 +29,8 @@ impl Workspace<'_> {
                 let root = own.pool.root(&*base, version);
                 // What the base owes, its own committer pays, or else the next one does (W3).
                 draft::keep_journal(root, &*base, &[]);
-                // ORDERING: SeqCst: as in `publish_draft`; after the mark of the lock in the total order, partner: `LockTable::any`.
+                // ORDERING: SeqCst: as in `publish_draft`; Release of the mark of the lock, partner: `LockTable::any`.
                 let swap = store.newest().compare_exchange(base.cast_mut(), root, Ordering::SeqCst, Ordering::Relaxed);
-                model_fence();
                 if swap.is_err() {
                     own.pool.put_root(root);
                     continue;
@@ -79,8 +78,8 @@ impl Workspace<'_> {
         let set = unsafe { &mut member.scratch().writes };
         // I5: from the second word to the third, which a scan looks at later; and to a record. A version that the third word pinned has one.
         let kept = KeptSnapshot::of(self.seat.store, root);
-        // ORDERING: Release: comes before the end of the second word's pin; partner: the loads of `scan_words`, in the other order.
-        member.words[2].store(pins::exact(kept.version()), Ordering::Release);
+        // ORDERING: Relaxed: released by the end of the second word's pin, which follows; partner: the loads of `scan_words`, in the other order.
+        member.words[2].store(pins::exact(kept.version()), Ordering::Relaxed);
         pins::release(&member.words[1]);
         for entry in &mut set.entries {
             // SAFETY: I3: kept, as long as the write set.

@@ -11,7 +11,7 @@ use super::node::{self, Root};
 use super::pins::{self, IDLE};
 use super::value;
 use crate::sync::Arc;
-use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering, model_fence};
+use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::sync::plain;
 use std::ptr;
 
@@ -46,26 +46,25 @@ impl Keeping {
         if self.taking.load(Ordering::SeqCst) > 0 {
             return u64::MAX;
         }
-        // ORDERING: Acquire: partner: `end`, whose release of `taking` was read above.
-        self.newest.load(Ordering::Acquire)
+        // ORDERING: Relaxed: the load above has acquired what `end` released with the count.
+        self.newest.load(Ordering::Relaxed)
     }
 
     /// A snapshot is about to be taken.
     fn begin(&self) {
-        // ORDERING: SeqCst: before the load of the root in the total order; partner: `newest`.
+        // ORDERING: SeqCst: before the load of the root in the total order; partner: `newest`. For loom the fence of the marker follows.
         self.taking.fetch_add(1, Ordering::SeqCst);
-        model_fence();
     }
 
     /// It has pinned this version.
     fn end(&self, version: u64) {
         // ORDERING: Relaxed: it only grows.
         if self.newest.load(Ordering::Relaxed) < version {
-            // ORDERING: AcqRel: partner: the load in `newest`.
-            self.newest.fetch_max(version, Ordering::AcqRel);
+            // ORDERING: Relaxed: released with the count.
+            self.newest.fetch_max(version, Ordering::Relaxed);
         }
-        // ORDERING: AcqRel: the version comes before the count; partner: `newest`.
-        self.taking.fetch_sub(1, Ordering::AcqRel);
+        // ORDERING: Release: the version comes before the count; partner: `newest`.
+        self.taking.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -105,15 +104,16 @@ impl KeptRecord {
         loop {
             // SAFETY: not shared until the exchange succeeds.
             unsafe { (*batch).next = top };
-            // ORDERING: SeqCst: the push comes before the look at the word; partner: `KeptSnapshot::drop`, which clears the
-            // word before it takes the stack. One of the two finds the batch. Release for its content.
-            match self.hung.compare_exchange(top, batch, Ordering::SeqCst, Ordering::Relaxed) {
+            // ORDERING: AcqRel: Release of the batch's content. Acquire: partner: `KeptSnapshot::drop`, which clears the word before it takes
+            // the stack. Of the exchanges of this stack one is the first: if that is the push, the other takes the batch; if not,
+            // the push acquires the cleared word.
+            match self.hung.compare_exchange(top, batch, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => top = now,
             }
         }
-        // ORDERING: SeqCst: as above.
-        if self.word.load(Ordering::SeqCst) != pins::exact(version) {
+        // ORDERING: Relaxed: acquired by the push.
+        if self.word.load(Ordering::Relaxed) != pins::exact(version) {
             self.unhang(back);
             return;
         }
@@ -133,8 +133,8 @@ impl KeptRecord {
 
     /// Takes everything that hangs here.
     pub(super) fn unhang(&self, back: &mut Vec<Retired>) {
-        // ORDERING: SeqCst: see `hang`; Acquire for the content, partner: the push.
-        let mut batch = self.hung.swap(ptr::null_mut(), Ordering::SeqCst);
+        // ORDERING: AcqRel: Acquire of the content, partner: the push; Release of the cleared word, partner: a push that comes later.
+        let mut batch = self.hung.swap(ptr::null_mut(), Ordering::AcqRel);
         // ORDERING: Relaxed: see `hang`.
         self.count.store(0, plain::Ordering::Relaxed);
         while !batch.is_null() {
@@ -184,9 +184,9 @@ impl KeptSnapshot {
             Some(root) => {
                 // SAFETY: I3: the attempt has pinned it.
                 let version = unsafe { (*root).version };
-                // ORDERING: SeqCst: entered here before the attempt leaves its word (Release); partner: `scan`, which
-                // looks at the words first.
-                word.store(pins::exact(version), Ordering::SeqCst);
+                // ORDERING: Relaxed: released by the attempt when it leaves its word, which comes after; partner: `scan_words`, which
+                // acquires that, before `scan_kept`.
+                word.store(pins::exact(version), Ordering::Relaxed);
                 root
             }
             None => {
@@ -248,9 +248,8 @@ impl Drop for KeptSnapshot {
     fn drop(&mut self) {
         // SAFETY: records live as long as the store, which `self.store` keeps.
         let record = unsafe { &*self.record };
-        // ORDERING: SeqCst: the word is cleared before the stack is taken; partner: `KeptRecord::hang`. Release as in
-        // `pins::release`.
-        record.word.swap(IDLE, Ordering::SeqCst);
+        // ORDERING: Release: as in `pins::release`. The exchange of the stack, which follows, carries it to `KeptRecord::hang`.
+        record.word.store(IDLE, Ordering::Release);
         let mut back = Vec::new();
         record.unhang(&mut back);
         // ORDERING: Relaxed: for the next snapshot that uses the record.

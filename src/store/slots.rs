@@ -11,7 +11,7 @@ use super::member::Member;
 use super::node::{self, BITS, Child, FAN};
 use super::pins;
 use super::pool::Pool;
-use crate::sync::atomic::{Ordering, model_fence};
+use crate::sync::atomic::Ordering;
 use std::collections::BTreeMap;
 
 /// Leaves without variables that wait before they are cut off.
@@ -123,7 +123,6 @@ pub(super) unsafe fn prune(store: &Store, member: &Member) {
             (*root).cut = version;
             // ORDERING: SeqCst: as in `publish_draft`.
             let swap = store.newest().compare_exchange(base.cast_mut(), root, Ordering::SeqCst, Ordering::Relaxed);
-            model_fence();
             if swap.is_ok() {
                 limbo.push(Retired::new(version - 1, version, What::Root(base.cast_mut())));
                 announce::retire(&*base, version, limbo);

@@ -242,7 +242,7 @@ impl Limbo {
 
 /// Reads the pin words of all threads. Must come after the swaps that retired what is to be freed (and after adoption).
 fn scan_words(store: &Store, me: &Member, pins: &mut Pins) {
-    // ORDERING: for loom, stands for the SeqCst of the retiring swaps and of the loads below.
+    // ORDERING: for loom, stands for the SeqCst of the retiring swaps and of the loads below, those of `scan_kept` too.
     model_fence();
     pins.words.clear();
     pins.lowest = u64::MAX;
@@ -262,8 +262,6 @@ fn scan_words(store: &Store, me: &Member, pins: &mut Pins) {
 /// Reads the pin words of all kept snapshots: after [`scan_words`], since a pin that is handed over enters the registry before it leaves
 /// the word.
 fn scan_kept(store: &Store, pins: &mut Pins) {
-    // ORDERING: as in `scan_words`.
-    model_fence();
     pins.kept.clear();
     for record in store.kept_records() {
         if let Some(version) = pins.see(&record.word, true) {

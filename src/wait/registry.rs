@@ -7,7 +7,7 @@
 //! bucket after letting go (W2). Who is woken for nothing finds its variables unchanged and sleeps on.
 
 use super::sleeper::Sleeper;
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence, model_fence};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use crossbeam_utils::CachePadded;
 use std::collections::BTreeMap;
@@ -157,9 +157,8 @@ impl Registry {
             self.waiting(slot).fetch_add(1, Ordering::SeqCst);
         }
         // ORDERING: SeqCst: the registration comes before the look at the root in the total order; partner: `anyone`, after
-        // the committer's swap.
+        // the committer's swap. For loom the fence of the marker follows, by which the look pins the root.
         self.parked.0.fetch_add(1, Ordering::SeqCst);
-        model_fence();
     }
 
     /// Takes a call out: no trace of it is left (§3.7).
@@ -167,11 +166,11 @@ impl Registry {
         for &slot in entries(slots) {
             let bucket = self.bucket(slot);
             bucket.change(|list| drop(list.remove(&(slot, sleeper.ticket))));
-            // ORDERING: SeqCst: counts go down after the entry has gone; a committer that still sees them finds nothing.
-            self.waiting(slot).fetch_sub(1, Ordering::SeqCst);
+            // ORDERING: Relaxed: a committer that still sees the count finds nothing in the bucket, which has a lock of its own.
+            self.waiting(slot).fetch_sub(1, Ordering::Relaxed);
         }
-        // ORDERING: SeqCst: as above.
-        self.parked.0.fetch_sub(1, Ordering::SeqCst);
+        // ORDERING: Relaxed: as above.
+        self.parked.0.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Makes commits go the longer way: they are to be observed (O2).
@@ -222,8 +221,8 @@ impl Registry {
 
     /// Calls that wait.
     pub(crate) fn parked(&self) -> usize {
-        // ORDERING: Acquire: a count to look at.
-        self.parked.0.load(Ordering::Acquire) & !OBSERVED
+        // ORDERING: Relaxed: a count to look at.
+        self.parked.0.load(Ordering::Relaxed) & !OBSERVED
     }
 
     /// Every call that waits, with the slots that it waits for in their order, in the order in which they began. As with every change, the caller may
