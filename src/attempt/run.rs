@@ -250,10 +250,12 @@ pub(super) fn run_from<R, E>(
         };
         guard.0.after_loss(lost).map_err(Failure::Ended)?;
     };
+    #[cfg(feature = "tracing")]
+    let version = super::trace::is_wanted(tracing::Level::TRACE).then(|| guard.0.attempt.ws.committed_in());
     guard.0.finish();
     // Nothing is left that its drop would have to end.
     std::mem::forget(guard);
-    event!(TRACE, call, attempts = session.attempt.number(), "committed");
+    event!(TRACE, call, attempts = session.attempt.number(), version, "committed");
     if session.attempt.has_rare() {
         run_commit_hooks(ManuallyDrop::into_inner(session).attempt);
     }
