@@ -120,7 +120,8 @@ impl Locks {
         self.log.push((place, before.map(|held| held.mode)));
     }
 
-    /// Stands in line for a lock, for a commit that would write to what another holds. It has the lock then, like any other.
+    /// Stands in line for a lock, for a commit that would write to what another holds. It has the lock then, like any other. Whoever only stands in line
+    /// can be part of a deadlock, too: it is in the way of those behind it.
     pub(super) fn stand_in_line(
         &mut self,
         call: &Call<'_>,
@@ -130,11 +131,15 @@ impl Locks {
         waits: &dyn Fn(),
     ) -> Line {
         let effective = self.find(place).is_some_and(|held| held.effective);
-        let line = self.stand(call, (place, LockMode::Exclusive), work, Patience::Until(deadline), waits);
-        if let Line::Granted(_) = line {
-            self.add(place, LockMode::Exclusive, effective);
+        let holds = !self.held.is_empty();
+        match self.stand(call, (place, LockMode::Exclusive), work, Patience::Until(deadline), waits) {
+            Line::GaveWay if !holds && !call.options.fail_on_deadlock => Line::Left,
+            Line::Granted(party) => {
+                self.add(place, LockMode::Exclusive, effective);
+                Line::Granted(party)
+            }
+            line => line,
         }
-        line
     }
 
     fn give_way(&mut self, table: &LockTable, cycle: Cycle) -> Line {
@@ -259,7 +264,7 @@ impl Attempt<'_> {
         };
         match locks.stand(call, wanted, self.ws.work(), patience, &waits) {
             Line::Granted(_) => Ok(true),
-            Line::GaveWay => Err(self.stop(StopKind::GaveWay)),
+            Line::GaveWay | Line::Left => Err(self.stop(StopKind::GaveWay)),
             Line::TimedOut if limit.is_some_and(|limit| Instant::now() >= limit) => Err(self.stop(StopKind::TimedOut)),
             Line::TimedOut => Ok(false),
         }

@@ -35,6 +35,8 @@ pub(crate) enum Line {
     Granted(Party),
     /// It has let go of all its locks, to end a deadlock.
     GaveWay,
+    /// It has left the line to end a deadlock. It had nothing to let go of, so it may as well stand at the end.
+    Left,
     TimedOut,
 }
 
@@ -141,6 +143,11 @@ pub(crate) fn commit<'s>(
                     continue;
                 }
                 Line::GaveWay => return Outcome::GaveWay,
+                Line::Left => {
+                    ws.count(Count::Deadlocks);
+                    rules.pause.wait(rules.backoff);
+                    continue;
+                }
                 Line::TimedOut => return Outcome::TimedOut,
             }
         }
