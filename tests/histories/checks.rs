@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use crate::history::{Attempt, Call, End, Entry, History};
+use crate::history::{Attempt, Broken, Call, End, Entry, History};
 use crate::model::{Flow, Machine};
 use crate::program::{Code, Writer};
 use crate::replay::{Timeline, replay};
 
 /// All checks.
-pub(crate) fn check(history: &History) -> Result<Timeline, String> {
+pub(crate) fn check(history: &History) -> Result<Timeline, Broken> {
     let timeline = replay(history)?;
     snapshots(history, &timeline)?;
     real_time(history, &timeline)?;
@@ -18,7 +18,7 @@ pub(crate) fn check(history: &History) -> Result<Timeline, String> {
 }
 
 /// Check 2 (§1.4): whatever an attempt saw, committed or not, was the newest at its snapshot's version, or its own; and what it came to was right.
-pub(crate) fn snapshots(history: &History, timeline: &Timeline) -> Result<(), String> {
+pub(crate) fn snapshots(history: &History, timeline: &Timeline) -> Result<(), Broken> {
     for call in &history.calls {
         for (at, attempt) in call.attempts.iter().enumerate() {
             let is_last = at + 1 == call.attempts.len();
@@ -45,7 +45,7 @@ fn in_version(
     attempt: &Attempt,
     (until, version): (usize, u64),
     end: Option<End>,
-) -> Result<(), String> {
+) -> Result<(), Broken> {
     let mut wrong = format!("nothing is known of version {version}");
     for state in timeline.at(version) {
         let me = call.writer(attempt);
@@ -63,12 +63,14 @@ fn in_version(
         }
         wrong = format!("{flow:?} in the model");
     }
-    Err(format!("attempt {} of {} is not one in version {version}: {wrong}", attempt.number, call.name()))
+    let why = format!("attempt {} of {} is not one in version {version}: {wrong}", attempt.number, call.name());
+    Err(Broken::new(version, why))
 }
 
 /// Check 3 (§2.2, §1.4): what had returned before a call is before it, also for the snapshots of its attempts, and those move forward alone.
-pub(crate) fn real_time(history: &History, timeline: &Timeline) -> Result<(), String> {
-    let mut moments: Vec<_> = history.calls.iter().flat_map(|call| [(call.called, call), (call.returned, call)]).collect();
+pub(crate) fn real_time(history: &History, timeline: &Timeline) -> Result<(), Broken> {
+    let mut moments: Vec<_> =
+        history.calls.iter().flat_map(|call| [(call.called, call), (call.returned, call)]).collect();
     moments.sort_by_key(|(moment, _)| *moment);
     let mut past: Option<(u64, &Call)> = None;
     for (moment, call) in moments {
@@ -81,13 +83,15 @@ pub(crate) fn real_time(history: &History, timeline: &Timeline) -> Result<(), St
             && (version < before || version == before && timeline.has_published(call))
         {
             let (one, two) = (call.name(), other.name());
-            return Err(format!("{one}, of version {version}, was called after {two}, of version {before}, had returned"));
+            let why = format!("{one}, of version {version}, was called after {two}, of version {before}, had returned");
+            return Err(Broken::new(version, why));
         }
         let mut last = before;
         for entry in call.attempts.iter().flat_map(|attempt| &attempt.log) {
             if let Entry::At(version) = entry {
                 if *version < last {
-                    return Err(format!("{} went back to version {version}, behind {last}", call.name()));
+                    let why = format!("{} went back to version {version}, behind {last}", call.name());
+                    return Err(Broken::new(last, why));
                 }
                 last = *version;
             }
@@ -97,12 +101,12 @@ pub(crate) fn real_time(history: &History, timeline: &Timeline) -> Result<(), St
 }
 
 /// Check 4 (§2.5): a transaction that has only read has read one version, the one that it says.
-pub(crate) fn one_version(history: &History, timeline: &Timeline) -> Result<(), String> {
+pub(crate) fn one_version(history: &History, timeline: &Timeline) -> Result<(), Broken> {
     for call in history.calls.iter().filter(|call| !call.writes()) {
         let Some(version) = call.version() else { continue };
         let attempt = call.last();
         if attempt.snapshot().is_some_and(|snapshot| snapshot != version) {
-            return Err(format!("{} has read another version than {version}", call.name()));
+            return Err(Broken::new(version, format!("{} has read another version than {version}", call.name())));
         }
         in_version(history, timeline, call, attempt, (attempt.log.len(), version), Some(call.end))?;
     }
@@ -110,7 +114,7 @@ pub(crate) fn one_version(history: &History, timeline: &Timeline) -> Result<(), 
 }
 
 /// Check 5 (§2.7, §2.8): nobody else has seen anything of an attempt that did not commit, and it is not there in the end.
-pub(crate) fn nothing_left(history: &History) -> Result<(), String> {
+pub(crate) fn nothing_left(history: &History) -> Result<(), Broken> {
     let mut gone: HashSet<Writer> = HashSet::new();
     for call in &history.calls {
         let kept = usize::from(call.version().is_some());
@@ -123,7 +127,8 @@ pub(crate) fn nothing_left(history: &History) -> Result<(), String> {
             let mut seen = attempt.log.iter().flat_map(codes).chain(call.thens.iter().map(|(_, code)| *code));
             if let Some(code) = seen.find(|code| Writer::of(*code) != me && gone.contains(&Writer::of(*code))) {
                 let (name, number, other) = (call.name(), attempt.number, Writer::of(code));
-                return Err(format!("attempt {number} of {name} saw a write of {other:?}, which did not commit"));
+                let why = format!("attempt {number} of {name} saw a write of {other:?}, which did not commit");
+                return Err(Broken::new(call.version(), why));
             }
         }
     }
@@ -131,7 +136,10 @@ pub(crate) fn nothing_left(history: &History) -> Result<(), String> {
     let maps = end.hash.values().chain(end.ord.values());
     let mut there = end.vars.iter().chain(maps).chain(&end.queue).chain(&end.ring);
     match there.find(|code| gone.contains(&Writer::of(**code))) {
-        Some(code) => Err(format!("a write of {:?}, which did not commit, is there in the end", Writer::of(*code))),
+        Some(code) => {
+            let why = format!("a write of {:?}, which did not commit, is there in the end", Writer::of(*code));
+            Err(Broken::new(None, why))
+        }
         None => Ok(()),
     }
 }

@@ -56,12 +56,7 @@ impl Generator {
     fn plan(&mut self) -> Plan {
         self.tags = 0;
         let (var, tag) = (self.var(), self.tag());
-        let shortcut = |stmt| Plan {
-            via: Via::Shortcut,
-            options: Options::default(),
-            tells: false,
-            block: vec![stmt],
-        };
+        let shortcut = |stmt| Plan { via: Via::Shortcut, options: Options::default(), tells: false, block: vec![stmt] };
         match self.rng.random_range(0..100) {
             0..4 => return shortcut(Stmt::Read(var)),
             4..8 => return shortcut(Stmt::Write(var, tag)),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::program::{Block, Code, Stmt, Tag, Writer};
+use crate::program::{Block, Code, Map, Stmt, Tag, Writer};
 
 /// What is shared, at some point of the history.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -14,6 +14,22 @@ pub(crate) struct World {
     pub(crate) ord: BTreeMap<u8, Code>,
     pub(crate) queue: VecDeque<Code>,
     pub(crate) ring: VecDeque<Code>,
+}
+
+impl World {
+    pub(crate) fn rows(&self, map: Map) -> &BTreeMap<u8, Code> {
+        match map {
+            Map::Hash => &self.hash,
+            Map::Ord => &self.ord,
+        }
+    }
+
+    pub(crate) fn rows_mut(&mut self, map: Map) -> &mut BTreeMap<u8, Code> {
+        match map {
+            Map::Hash => &mut self.hash,
+            Map::Ord => &mut self.ord,
+        }
+    }
 }
 
 /// What an attempt has seen, in order.
@@ -114,15 +130,31 @@ pub(crate) struct History {
     pub(crate) finally: World,
 }
 
-impl fmt::Display for History {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "begins in version {} with {}", self.first, self.start)?;
-        let mut calls: Vec<_> = self.calls.iter().collect();
-        calls.sort_by_key(|call| (call.version().unwrap_or(u64::MAX), call.called));
-        for call in calls {
-            writeln!(f, "{call}")?;
-        }
-        write!(f, "ends with {}", self.finally)
+/// What is wrong with a history, and in which version that shows.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) version: Option<u64>,
+    pub(crate) why: String,
+}
+
+impl Broken {
+    pub(crate) fn new(version: impl Into<Option<u64>>, why: String) -> Broken {
+        Broken { version: version.into(), why }
+    }
+}
+
+impl History {
+    /// What happened around a version: the calls that committed there, and who ran at the same time.
+    pub(crate) fn around(&self, version: Option<u64>) -> String {
+        let near = version.map_or(0..=u64::MAX, |version| version.saturating_sub(4)..=version.saturating_add(2));
+        let is_near = |call: &&Call| call.version().is_some_and(|version| near.contains(&version));
+        let moments = self.calls.iter().filter(is_near).flat_map(|call| [call.called, call.returned]);
+        let (from, to) = moments.fold((u64::MAX, 0), |(from, to), moment| (from.min(moment), to.max(moment)));
+        let mut calls: Vec<_> = self.calls.iter().filter(|call| call.called <= to && from <= call.returned).collect();
+        calls.sort_by_key(|call| (call.version(), call.called));
+        let (start, end) = (&self.start, &self.finally);
+        let all: String = calls.into_iter().map(|call| format!("{call}\n")).collect();
+        format!("begins in version {} with {start}\n{all}ends with {end}", self.first)
     }
 }
 

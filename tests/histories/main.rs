@@ -1,14 +1,20 @@
 //! Random concurrent programs whose calls tell their versions: replayed in the order of those on a plain sequential model they have to give what was
-//! seen (§1.4, §1.5, §2.2, §2.5 to §2.9, §3.1 to §3.3, §3.5, §4.2, §4.5, §5.3, §6).
+//! seen (§1.4 to §1.6, §2.1 to §2.9, §3.1 to §3.3, §3.5, §4.2, §4.5, §5.2 to §5.5, §6.1 to §6.3).
+//!
+//! - `TVAR_HISTORIES=10000 cargo test --release --test histories` runs that many programs (150 otherwise).
+//! - `TVAR_SEED=42 cargo test --test histories` runs the program with this seed, again and again: its threads meet otherwise each time.
 
 mod checks;
 mod generate;
 mod history;
+mod met;
 mod model;
 mod program;
 mod record;
 mod replay;
 mod run;
+
+mod broken;
 
 use std::env;
 use std::fmt::Debug;
@@ -20,6 +26,7 @@ use std::time::Duration;
 
 use checks::check;
 use generate::generate;
+use met::Met;
 use record::record;
 
 /// No program takes a hundredth of this.
@@ -27,43 +34,44 @@ const HANGS: Duration = Duration::from_secs(30);
 
 #[test]
 fn histories_are_those_of_the_model() {
-    let seeds = match setting("TVAR_SEED") {
-        // An interleaving does not come back by its seed alone.
-        Some(seed) => std::iter::repeat_n(seed, setting("TVAR_HISTORIES").unwrap_or(200)).collect(),
-        None => (1..=setting("TVAR_HISTORIES").unwrap_or(150)).collect::<Vec<u64>>(),
-    };
-    static RUNNING: AtomicU64 = AtomicU64::new(0);
+    let count = setting("TVAR_HISTORIES").unwrap_or(150);
+    let only = setting("TVAR_SEED");
+    // A thread apart runs the programs, so that one that hangs can be told.
+    static RUN: AtomicU64 = AtomicU64::new(0);
     let (done, all_done) = mpsc::channel();
     thread::spawn(move || {
-        let mut sum = std::collections::BTreeMap::new();
-        for seed in seeds {
-            RUNNING.fetch_add(1, Ordering::SeqCst);
-            let t = std::time::Instant::now();
+        let mut met = Met::default();
+        for run in 1..=count {
+            // ORDERING: a note for the report of a hang, and nothing else hangs on it.
+            RUN.store(run, Ordering::Relaxed);
+            let seed = only.unwrap_or(run);
             let (history, stats) = record(&generate(seed), seed);
-            let t1 = t.elapsed();
-            let t = std::time::Instant::now();
             match check(&history) {
-                Ok(timeline) => {
-                    for (name, n) in [("conflicts", stats.conflicts), ("batches", stats.batches), ("parked", stats.parked), ("lock_waits", stats.lock_waits), ("deadlocks", stats.deadlocks), ("esc", stats.escalations), ("commits", stats.commits), ("together", timeline.together as u64), ("record us", t1.as_micros() as u64), ("check us", t.elapsed().as_micros() as u64)] {
-                        *sum.entry(name).or_insert(0) += n;
-                    }
-                }
-                Err(problem) => return done.send(Err((seed, problem, history))),
+                Ok(timeline) => met.add(&history, stats, &timeline),
+                Err(broken) => return done.send(Err((seed, broken, history))),
             }
         }
-        println!("{sum:?}");
-        done.send(Ok(()))
+        done.send(Ok(met))
     });
     let mut last_seen = 0;
     loop {
         match all_done.recv_timeout(HANGS) {
-            Ok(Ok(())) => return,
-            Ok(Err((seed, problem, history))) => panic!("{problem}\n\nTVAR_SEED={seed} runs its program again.\n{history}"),
+            Ok(Ok(met)) => {
+                println!("{met}");
+                return if only.is_none() && count >= 150 {
+                    met.all()
+                };
+            }
+            Ok(Err((seed, broken, history))) => {
+                let around = history.around(broken.version);
+                panic!("{}\n\nTVAR_SEED={seed} runs its program again.\n{around}", broken.why);
+            }
             Err(RecvTimeoutError::Disconnected) => panic!("the programs' thread is gone"),
             Err(RecvTimeoutError::Timeout) => {
-                let seed = RUNNING.load(Ordering::SeqCst);
-                assert!(seed != last_seen, "hangs {seed}");
-                last_seen = seed;
+                // ORDERING: see above.
+                let run = RUN.load(Ordering::Relaxed);
+                assert!(run != last_seen, "hangs; TVAR_SEED={} runs its program again", only.unwrap_or(run));
+                last_seen = run;
             }
         }
     }

@@ -60,13 +60,7 @@ type Step = Result<(), Flow>;
 
 impl<'l> Machine<'l> {
     /// Runs a block; `Done` only if nothing more was seen.
-    pub(crate) fn run(
-        world: &World,
-        capacity: usize,
-        me: Writer,
-        block: &[Stmt],
-        log: &'l [Entry],
-    ) -> (Flow, Effects) {
+    pub(crate) fn run(world: &World, capacity: usize, me: Writer, block: &[Stmt], log: &'l [Entry]) -> (Flow, Effects) {
         let effects =
             Effects { world: world.clone(), touched: BTreeMap::new(), ensured: Vec::new(), merges: Vec::new() };
         let mut machine = Machine { effects, capacity, me, log };
@@ -127,7 +121,6 @@ impl<'l> Machine<'l> {
             Stmt::Burst(var, bit, tag) => self.merge(Merge { var: *var, tag: *tag, bursts: Some(*bit), then: false }),
             Stmt::MergeThen(var, tag) => self.merge(Merge { var: *var, tag: *tag, bursts: None, then: true }),
             Stmt::Ensure(var) => {
-                self.read(*var)?;
                 self.effects.ensured.push(*var);
                 Ok(())
             }
@@ -245,10 +238,7 @@ impl<'l> Machine<'l> {
     }
 
     fn rows(&mut self, map: Map) -> &mut BTreeMap<u8, Code> {
-        match map {
-            Map::Hash => &mut self.effects.world.hash,
-            Map::Ord => &mut self.effects.world.ord,
-        }
+        self.effects.world.rows_mut(map)
     }
 
     fn see_rows(&mut self, map: Map, low: u8, high: u8) -> Step {

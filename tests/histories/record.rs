@@ -132,8 +132,7 @@ pub(crate) fn record(program: &Program, seed: u64) -> (History, Stats) {
     };
     let recorded: Vec<(Vec<Call>, Vec<(Code, Code)>)> = thread::scope(|scope| {
         let threads = program.threads.iter().enumerate();
-        let mut threads: Vec<_> =
-            threads.map(|(process, plans)| scope.spawn(move || worker(process, plans))).collect();
+        let mut threads: Vec<_> = threads.map(|(process, plans)| scope.spawn(move || worker(process, plans))).collect();
         threads.push(scope.spawn(feeder));
         let ended = threads.into_iter().map(|thread| thread.join());
         ended.map(|result| result.unwrap_or_else(|panic| resume_unwind(panic))).collect()

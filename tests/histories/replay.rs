@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::history::{Call, Entry, History, World};
+use crate::history::{Broken, Call, Entry, History, World};
 use crate::model::{Effects, Flow, Machine, Touch, apply};
-use crate::program::{Map, Place, Writer};
+use crate::program::{KEYS, Map, Place, Writer};
 
 /// What is there as of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,6 +15,19 @@ pub(crate) struct State {
     pub(crate) world: World,
     /// In which versions places have got what they hold.
     changed: BTreeMap<Place, u64>,
+}
+
+impl State {
+    /// Whether it holds what the older one, of this version, holds, but for what has changed since.
+    fn can_follow(&self, old: &State, version: u64) -> bool {
+        let stays = |place| self.changed.get(&place).is_none_or(|changed| *changed <= version);
+        let vars = self.world.vars.iter().zip(&old.world.vars).enumerate();
+        let maps = [Map::Hash, Map::Ord];
+        let keys = maps.into_iter().flat_map(|map| (0..KEYS).map(move |key| (map, key)));
+        let same = |(map, key)| self.world.rows(map).get(&key) == old.world.rows(map).get(&key);
+        vars.into_iter().all(|(var, (new, old))| new == old || !stays(Place::Var(var)))
+            && keys.into_iter().all(|(map, key)| same((map, key)) || !stays(Place::Key(map, key)))
+    }
 }
 
 /// What was there in each version in which anything changed, as far as it is known.
@@ -39,7 +52,7 @@ impl Timeline {
 /// More than this many states that might all be meant: something is wrong with the search.
 const MOST: usize = 20_000;
 
-pub(crate) fn replay(history: &History) -> Result<Timeline, String> {
+pub(crate) fn replay(history: &History) -> Result<Timeline, Broken> {
     let mut versions: BTreeMap<u64, (Vec<&Call>, Vec<&Call>)> = BTreeMap::new();
     for call in &history.calls {
         if let Some(version) = call.version() {
@@ -48,15 +61,12 @@ pub(crate) fn replay(history: &History) -> Result<Timeline, String> {
         }
     }
     let start = State { world: history.start.clone(), changed: BTreeMap::new() };
-    let mut timeline = Timeline {
-        states: BTreeMap::from([(history.first, vec![start])]),
-        published: BTreeSet::new(),
-        together: 0,
-    };
+    let mut timeline =
+        Timeline { states: BTreeMap::from([(history.first, vec![start])]), published: BTreeSet::new(), together: 0 };
     for (version, (writers, readers)) in versions {
         let before = timeline.at(version).to_vec();
         if before.is_empty() {
-            return Err(format!("version {version} is older than the history"));
+            return Err(Broken::new(version, "older than the history".into()));
         }
         let mut group = Group { history, version, timeline: &timeline, seen: HashSet::new(), wrong: None };
         let mut after = Vec::new();
@@ -66,10 +76,12 @@ pub(crate) fn replay(history: &History) -> Result<Timeline, String> {
         }
         if after.is_empty() {
             let wrong = group.wrong.unwrap_or_default();
-            return Err(format!("no order of what was published in version {version} explains it: {wrong}"));
+            let why = format!("no order of what was published in version {version} explains it: {wrong}");
+            return Err(Broken::new(version, why));
         }
         if after.len() > MOST {
-            return Err(format!("{} states after version {version} are too many to go on with", after.len()));
+            let why = format!("{} states after version {version} are too many to go on with", after.len());
+            return Err(Broken::new(version, why));
         }
         for reader in readers {
             let mut wrong = String::new();
@@ -82,7 +94,8 @@ pub(crate) fn replay(history: &History) -> Result<Timeline, String> {
                 }
             });
             if after.is_empty() {
-                return Err(format!("{} read something else than version {version}: {wrong}", reader.name()));
+                let why = format!("{} read something else than version {version}: {wrong}", reader.name());
+                return Err(Broken::new(version, why));
             }
         }
         timeline.together += usize::from(published.len() > 1);
@@ -91,7 +104,8 @@ pub(crate) fn replay(history: &History) -> Result<Timeline, String> {
     }
     let last = timeline.at(u64::MAX);
     if !last.iter().any(|state| state.world == history.finally) {
-        return Err(format!("it ends with {}, and not with {}", last[0].world, history.finally));
+        let why = format!("it should end with {}, and not with {}", last[0].world, history.finally);
+        return Err(Broken::new(timeline.states.keys().last().copied(), why));
     }
     Ok(timeline)
 }
@@ -107,13 +121,7 @@ struct Group<'h> {
 
 impl Group<'_> {
     /// Adds the states that the calls lead to, one after the other in all orders that explain what they saw.
-    fn order(
-        &mut self,
-        calls: &[&Call],
-        state: State,
-        published: &mut BTreeSet<(u8, u16)>,
-        found: &mut Vec<State>,
-    ) {
+    fn order(&mut self, calls: &[&Call], state: State, published: &mut BTreeSet<(u8, u16)>, found: &mut Vec<State>) {
         let mut left = calls.to_vec();
         let mut nexts = Vec::new();
         // Those that change nothing come as early as they can: that is never in the way of the others.
@@ -169,9 +177,9 @@ fn step(
     // One that has changed nothing may have the snapshot that it is replayed on.
     let old = if snapshot == version { std::slice::from_ref(newest) } else { timeline.at(snapshot) };
     let mut wrong = format!("nothing is known of version {snapshot}");
-    for old in old {
+    for old in old.iter().filter(|old| newest.can_follow(old, snapshot)) {
         let done = explain(history, me, call, &attempt.log, &old.world)
-            .and_then(|effects| commit(history, version, call, newest, effects, Some(snapshot)));
+            .and_then(|effects| commit(history, version, call, newest, effects, Some((snapshot, &old.world))));
         match done {
             Ok(done) => return Ok(done),
             Err(why) => wrong = why,
@@ -195,15 +203,21 @@ fn commit(
     call: &Call,
     newest: &State,
     effects: Effects,
-    snapshot: Option<u64>,
+    snapshot: Option<(u64, &World)>,
 ) -> Result<Option<State>, String> {
-    let Effects { world: mut done, touched, ensured, merges } = effects;
+    let Effects { world: done, touched, ensured, merges } = effects;
     let me = call.writer(call.last());
     let mut world = if snapshot.is_some() { newest.world.clone() } else { done.clone() };
-    if let Some(snapshot) = snapshot {
+    if let Some((snapshot, old)) = snapshot {
         let written = touched.iter().filter(|(_, touch)| **touch == Touch::Written).map(|(place, _)| *place);
         for place in written.chain(ensured.into_iter().map(Place::Var)) {
-            if newest.changed.get(&place).is_some_and(|changed| *changed > snapshot) {
+            // A key that was absent and is absent has not changed for anybody, whatever it was in between (M4).
+            let is_absent = |world: &World| match place {
+                Place::Key(map, key) => !world.rows(map).contains_key(&key),
+                Place::Var(_) => false,
+            };
+            let changed = newest.changed.get(&place).is_some_and(|changed| *changed > snapshot);
+            if changed && !(is_absent(old) && is_absent(&newest.world)) {
                 return Err(format!("another commit to {place:?} came first, after version {snapshot}"));
             }
         }
@@ -221,16 +235,10 @@ fn commit(
                     world.vars[var] = new;
                 }
             }
-            (Place::Key(map, key), _) => {
-                let (from, to) = match map {
-                    Map::Hash => (&mut done.hash, &mut world.hash),
-                    Map::Ord => (&mut done.ord, &mut world.ord),
-                };
-                match from.get(&key) {
-                    Some(code) => drop(to.insert(key, *code)),
-                    None => drop(to.remove(&key)),
-                }
-            }
+            (Place::Key(map, key), _) => match done.rows(map).get(&key) {
+                Some(code) => drop(world.rows_mut(map).insert(key, *code)),
+                None => drop(world.rows_mut(map).remove(&key)),
+            },
         }
     }
     let thens: Vec<_> =
@@ -247,8 +255,8 @@ fn commit(
             changed.insert(Place::Var(var), version);
         }
     }
-    let maps = [(Map::Hash, &newest.world.hash, &world.hash), (Map::Ord, &newest.world.ord, &world.ord)];
-    for (map, old, new) in maps {
+    for map in [Map::Hash, Map::Ord] {
+        let (old, new) = (newest.world.rows(map), world.rows(map));
         let keys: BTreeSet<_> = old.keys().chain(new.keys()).copied().collect();
         let differ = keys.into_iter().filter(|key| old.get(key) != new.get(key));
         changed.extend(differ.map(|key| (Place::Key(map, key), version)));
