@@ -72,14 +72,17 @@ pub(crate) fn real_time(history: &History, timeline: &Timeline) -> Result<(), Br
     let mut moments: Vec<_> =
         history.calls.iter().flat_map(|call| [(call.called, call), (call.returned, call)]).collect();
     moments.sort_by_key(|(moment, _)| *moment);
-    let mut past: Option<(u64, &Call)> = None;
+    // The newest version of what has returned, and what that is.
+    let mut past = (history.first, None);
     for (moment, call) in moments {
+        let (before, other) = past;
         if moment == call.returned {
-            past = past.into_iter().chain(call.version().map(|version| (version, call))).max_by_key(|(v, _)| *v);
+            if let Some(version) = call.version().filter(|version| *version >= before) {
+                past = (version, Some(call));
+            }
             continue;
         }
-        let Some((before, other)) = past else { continue };
-        if let Some(version) = call.version()
+        if let (Some(version), Some(other)) = (call.version(), other)
             && (version < before || version == before && timeline.has_published(call))
         {
             let (one, two) = (call.name(), other.name());
