@@ -4,6 +4,7 @@
 //! - `TVAR_HISTORIES=10000 cargo test --release --test histories` runs that many programs (150 otherwise).
 //! - `TVAR_SEED=42 cargo test --test histories` runs the program with this seed, again and again: its threads meet otherwise each time.
 
+mod append;
 mod checks;
 mod generate;
 mod history;
