@@ -28,6 +28,22 @@ pub(crate) enum Touch {
     Merged,
 }
 
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Locked {
+    Var(usize),
+    Keys(Map, u8, u8),
+}
+
+impl Locked {
+    pub(crate) fn has(self, place: Place) -> bool {
+        match (self, place) {
+            (Locked::Var(locked), Place::Var(var)) => locked == var,
+            (Locked::Keys(locked, low, high), Place::Key(map, key)) => locked == map && (low..=high).contains(&key),
+            _ => false,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Merge {
     pub(crate) var: usize,
@@ -46,6 +62,8 @@ pub(crate) struct Effects {
     pub(crate) ensured: Vec<usize>,
     /// In order; those of written variables have been applied, or do not count.
     pub(crate) merges: Vec<Merge>,
+    /// What it has locked, with its snapshot then, if that is known.
+    pub(crate) locked: Vec<(Locked, Option<u64>)>,
 }
 
 pub(crate) struct Machine<'l> {
@@ -53,6 +71,8 @@ pub(crate) struct Machine<'l> {
     capacity: usize,
     me: Writer,
     log: &'l [Entry],
+    /// Its snapshot.
+    at: Option<u64>,
 }
 
 /// `Err`: it does not go on to the next statement.
@@ -61,9 +81,14 @@ type Step = Result<(), Flow>;
 impl<'l> Machine<'l> {
     /// Runs a block; `Done` only if nothing more was seen.
     pub(crate) fn run(world: &World, capacity: usize, me: Writer, block: &[Stmt], log: &'l [Entry]) -> (Flow, Effects) {
-        let effects =
-            Effects { world: world.clone(), touched: BTreeMap::new(), ensured: Vec::new(), merges: Vec::new() };
-        let mut machine = Machine { effects, capacity, me, log };
+        let effects = Effects {
+            world: world.clone(),
+            touched: BTreeMap::new(),
+            ensured: Vec::new(),
+            merges: Vec::new(),
+            locked: Vec::new(),
+        };
+        let mut machine = Machine { effects, capacity, me, log, at: None };
         let mut flow = machine.block(block).err().unwrap_or(Flow::Done);
         if !matches!(flow, Flow::Wrong(_))
             && let Some(entry) = machine.next()
@@ -81,8 +106,9 @@ impl<'l> Machine<'l> {
     fn next(&mut self) -> Option<&'l Entry> {
         while let Some((entry, rest)) = self.log.split_first() {
             self.log = rest;
-            if !matches!(entry, Entry::At(_)) {
-                return Some(entry);
+            match entry {
+                Entry::At(version) => self.at = Some(*version),
+                _ => return Some(entry),
             }
         }
         None
@@ -163,12 +189,10 @@ impl<'l> Machine<'l> {
             }
             Stmt::Abort(error) => Err(Flow::Abort(*error)),
             Stmt::Panic => Err(Flow::Panic),
-            // Getting on shows that it was granted; what it ensures shows in the versions.
-            Stmt::Lock(..) | Stmt::LockKey(..) | Stmt::LockRange(..) | Stmt::TryLock(..) => match self.next() {
-                None => Err(Flow::Lost),
-                Some(Entry::Got(got)) if *got || matches!(stmt, Stmt::TryLock(..)) => Ok(()),
-                Some(seen) => Err(Flow::Wrong(format!("saw {seen:?} of {stmt:?}"))),
-            },
+            Stmt::Lock(var, _) => self.lock(Locked::Var(*var), true),
+            Stmt::TryLock(var, _) => self.lock(Locked::Var(*var), false),
+            Stmt::LockKey(map, key, _) => self.lock(Locked::Keys(*map, *key, *key), true),
+            Stmt::LockRange(low, high, _) => self.lock(Locked::Keys(Map::Ord, *low, *high), true),
             Stmt::Entry(map, key, op) => self.entry(*map, *key, *op),
             Stmt::Len(map) => {
                 let len = self.rows(*map).len();
@@ -184,6 +208,19 @@ impl<'l> Machine<'l> {
                 self.expect(Entry::Rows(first.into_iter().collect()))
             }
             Stmt::Line(line, op) => self.line(*line, *op),
+        }
+    }
+
+    /// `waits`: so that it gets it.
+    fn lock(&mut self, what: Locked, waits: bool) -> Step {
+        match self.next() {
+            None => Err(Flow::Lost),
+            Some(Entry::Got(true)) => {
+                self.effects.locked.push((what, self.at));
+                Ok(())
+            }
+            Some(Entry::Got(false)) if !waits => Ok(()),
+            Some(seen) => Err(Flow::Wrong(format!("saw {seen:?} of a lock"))),
         }
     }
 

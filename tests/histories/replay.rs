@@ -205,7 +205,7 @@ fn commit(
     effects: Effects,
     snapshot: Option<(u64, &World)>,
 ) -> Result<Option<State>, String> {
-    let Effects { world: done, touched, ensured, merges } = effects;
+    let Effects { world: done, touched, ensured, merges, locked } = effects;
     let me = call.writer(call.last());
     let mut world = if snapshot.is_some() { newest.world.clone() } else { done.clone() };
     if let Some((snapshot, old)) = snapshot {
@@ -220,6 +220,13 @@ fn commit(
             if changed && !(is_absent(old) && is_absent(&newest.world)) {
                 return Err(format!("another commit to {place:?} came first, after version {snapshot}"));
             }
+        }
+    }
+    // Nobody else commits a write to what it has locked, and it has the newest there (§5.3).
+    for (locked, snapshot) in locked {
+        let Some(snapshot) = snapshot else { continue };
+        if let Some((place, changed)) = newest.changed.iter().find(|(p, v)| locked.has(**p) && **v > snapshot) {
+            return Err(format!("{place:?} was locked in version {snapshot}, and was written in version {changed}"));
         }
     }
     for (place, touch) in &touched {
