@@ -317,6 +317,24 @@ fn a_phantom() {
     refused(replay(&made(Stmt::Range(0, 2), Entry::Rows(vec![]))), "version 3");
 }
 
+/// §5.3: a write to what another has locked; and a lock that does not give the newest value.
+#[test]
+fn a_lock_that_is_overrun() {
+    let made = |block: Block, log: Vec<Entry>, [write, holder]: [u64; 2]| {
+        let calls = [commits(0, vec![Write(0, 1)], vec![], write), commits(1, block, log, holder)];
+        history(together(calls), [of(0, 1), of(1, 1)])
+    };
+    let lock = || vec![Stmt::Lock(0, true), Write(1, 1)];
+    holds(&made(lock(), vec![At(1), Entry::Got(true)], [3, 2]));
+    holds(&made(lock(), vec![At(2), Entry::Got(true)], [2, 3]));
+    refused(replay(&made(lock(), vec![At(1), Entry::Got(true)], [2, 3])), "was locked in version 1");
+    // Not if it was not got, or given back.
+    let tries = vec![Stmt::TryLock(0, true), Write(1, 1)];
+    holds(&made(tries, vec![At(1), Entry::Got(false)], [2, 3]));
+    let undone = vec![Stmt::Nested(vec![Stmt::Lock(0, true), Stmt::Abort(2)]), Write(1, 1)];
+    holds(&made(undone, vec![At(1), Entry::Got(true), Entry::Undone(2)], [2, 3]));
+}
+
 /// §6.3.
 #[test]
 fn an_item_that_is_taken_twice() {

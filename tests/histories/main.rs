@@ -14,6 +14,7 @@ mod program;
 mod record;
 mod replay;
 mod run;
+mod things;
 
 mod broken;
 

@@ -19,7 +19,8 @@ use tvar::{Snapshot, Stats, TryError};
 use crate::generate::feed;
 use crate::history::{Call, End, History};
 use crate::program::{Code, Plan, Program, Stmt, Via, Writer};
-use crate::run::{Planned, Recorder, Things, options, take_applied};
+use crate::run::{Planned, Recorder, options, take_applied};
+use crate::things::Things;
 
 /// Moments: each look at this clock gives another one.
 #[derive(Default)]

@@ -63,14 +63,14 @@ fn pair(ops: &[Op]) -> Result<(Vec<Txn<'_>>, HashSet<(u64, u64)>), String> {
             continue;
         }
         let invoked = open.remove(&op.process).ok_or(format!("process {} has invoked nothing", op.process))?;
-        match op.kind {
-            // One that may have committed counts only if it was seen to: it is left out, since the recorder knows of all.
-            Kind::Ok => txns.push(Txn { invoked, returned: op.index, value: &op.value }),
-            _ => failed.extend(op.value.iter().filter_map(|micro| match micro {
-                Micro::Append(key, value) => Some((*key, *value)),
-                Micro::Read(..) => None,
-            })),
+        if op.kind == Kind::Ok {
+            txns.push(Txn { invoked, returned: op.index, value: &op.value });
+            continue;
         }
+        failed.extend(op.value.iter().filter_map(|micro| match micro {
+            Micro::Append(key, value) => Some((*key, *value)),
+            Micro::Read(..) => None,
+        }));
     }
     Ok((txns, failed))
 }

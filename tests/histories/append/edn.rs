@@ -10,7 +10,6 @@ pub(super) fn write(ops: &[Op]) -> String {
             Kind::Invoke => "invoke",
             Kind::Ok => "ok",
             Kind::Fail => "fail",
-            Kind::Info => "info",
         };
         let value = show(value);
         writeln!(out, "{{:index {index}, :time {time}, :type :{kind}, :process {process}, :f :txn, :value {value}}}")
@@ -94,7 +93,6 @@ fn op(form: &Edn) -> Result<Op, String> {
         Edn::Keyword(kind) if kind == "invoke" => Kind::Invoke,
         Edn::Keyword(kind) if kind == "ok" => Kind::Ok,
         Edn::Keyword(kind) if kind == "fail" => Kind::Fail,
-        Edn::Keyword(kind) if kind == "info" => Kind::Info,
         other => return Err(format!(":type is {other:?}")),
     };
     let Edn::Vector(value) = field("value")? else { return Err(":value is no vector".into()) };

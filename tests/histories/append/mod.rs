@@ -29,10 +29,8 @@ enum Micro {
 enum Kind {
     Invoke,
     Ok,
-    /// It certainly did not commit.
+    /// It did not commit. (Of a call on a thread one knows; what Jepsen calls `:info` does not occur.)
     Fail,
-    /// Nobody knows whether it did.
-    Info,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
