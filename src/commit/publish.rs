@@ -33,7 +33,7 @@ pub(crate) type InLine<'r> = dyn FnMut(Place, usize, &dyn Fn()) -> Line + 'r;
 pub(crate) enum Line {
     /// The transaction holds the lock, as this party.
     Granted(Party),
-    /// It has let go of all its locks, to end a deadlock.
+    /// It has to let go of all its locks, to end a deadlock.
     GaveWay,
     /// It has left the line to end a deadlock. It had nothing to let go of, so it may as well stand at the end.
     Left,
