@@ -68,7 +68,8 @@ pub(crate) fn replay(history: &History) -> Result<Timeline, Broken> {
         if before.is_empty() {
             return Err(Broken::new(version, "older than the history".into()));
         }
-        let mut group = Group { history, version, timeline: &timeline, seen: HashSet::new(), wrong: None };
+        let now = Now { history, timeline: &timeline, version };
+        let mut group = Group { now: &now, seen: HashSet::new(), wrong: None };
         let mut after = Vec::new();
         let mut published = BTreeSet::new();
         for state in before {
@@ -85,7 +86,7 @@ pub(crate) fn replay(history: &History) -> Result<Timeline, Broken> {
         }
         for reader in readers {
             let mut wrong = String::new();
-            after.retain(|state| match step(history, &timeline, version, reader, state) {
+            after.retain(|state| match now.step(reader, state) {
                 Ok(None) => true,
                 Ok(Some(_)) => unreachable!("it has no writes"),
                 Err(why) => {
@@ -111,10 +112,8 @@ pub(crate) fn replay(history: &History) -> Result<Timeline, Broken> {
 }
 
 /// What was published in one version.
-struct Group<'h> {
-    history: &'h History,
-    version: u64,
-    timeline: &'h Timeline,
+struct Group<'n> {
+    now: &'n Now<'n>,
     seen: HashSet<(Vec<(u8, u16)>, State)>,
     wrong: Option<String>,
 }
@@ -130,7 +129,7 @@ impl Group<'_> {
             let mut unchanged = None;
             nexts.clear();
             for (at, call) in left.iter().enumerate().filter(|(_, call)| may_be_next(call)) {
-                match step(self.history, self.timeline, self.version, call, &state) {
+                match self.now.step(call, &state) {
                     Ok(None) => unchanged = Some(at),
                     Ok(Some(next)) => nexts.push((at, next)),
                     Err(why) => self.wrong = Some(format!("{}: {why}", call.name())),
@@ -159,114 +158,124 @@ impl Group<'_> {
     }
 }
 
-/// The state after a committed call, if it changes anything.
-fn step(
-    history: &History,
-    timeline: &Timeline,
+/// Where the replay is.
+struct Now<'h> {
+    history: &'h History,
+    /// Up to the version before.
+    timeline: &'h Timeline,
     version: u64,
-    call: &Call,
-    newest: &State,
-) -> Result<Option<State>, String> {
-    let attempt = call.last();
-    let me = call.writer(attempt);
-    if !call.snapshot_isolation {
-        let effects = explain(history, me, call, &attempt.log, &newest.world)?;
-        return commit(history, version, call, newest, effects, None);
+}
+
+impl Now<'_> {
+    /// The state after a committed call, if it changes anything.
+    fn step(&self, call: &Call, newest: &State) -> Result<Option<State>, String> {
+        let attempt = call.last();
+        let me = call.writer(attempt);
+        if !call.snapshot_isolation {
+            let effects = self.explain(me, call, &attempt.log, &newest.world)?;
+            return self.commit(call, newest, effects, None);
+        }
+        let Some(snapshot) = attempt.snapshot() else { return Err("no snapshot was noted".into()) };
+        // One that has changed nothing may have the snapshot that it is replayed on.
+        let old = if snapshot == self.version { std::slice::from_ref(newest) } else { self.timeline.at(snapshot) };
+        let mut wrong = format!("nothing is known of version {snapshot}");
+        for old in old.iter().filter(|old| newest.can_follow(old, snapshot)) {
+            let done = self
+                .explain(me, call, &attempt.log, &old.world)
+                .and_then(|effects| self.commit(call, newest, effects, Some(snapshot)));
+            match done {
+                Ok(done) => return Ok(done),
+                Err(why) => wrong = why,
+            }
+        }
+        Err(wrong)
     }
-    let Some(snapshot) = attempt.snapshot() else { return Err("no snapshot was noted".into()) };
-    // One that has changed nothing may have the snapshot that it is replayed on.
-    let old = if snapshot == version { std::slice::from_ref(newest) } else { timeline.at(snapshot) };
-    let mut wrong = format!("nothing is known of version {snapshot}");
-    for old in old.iter().filter(|old| newest.can_follow(old, snapshot)) {
-        let done = explain(history, me, call, &attempt.log, &old.world)
-            .and_then(|effects| commit(history, version, call, newest, effects, Some((snapshot, &old.world))));
-        match done {
-            Ok(done) => return Ok(done),
-            Err(why) => wrong = why,
+
+    fn explain(&self, me: Writer, call: &Call, log: &[Entry], world: &World) -> Result<Effects, String> {
+        match Machine::run(world, self.history.capacity, me, &call.block, log) {
+            (Flow::Done, effects) => Ok(effects),
+            (Flow::Wrong(why), _) => Err(why),
+            (flow, _) => Err(format!("has committed, and should have ended with {flow:?}")),
         }
     }
-    Err(wrong)
-}
 
-fn explain(history: &History, me: Writer, call: &Call, log: &[Entry], world: &World) -> Result<Effects, String> {
-    match Machine::run(world, history.capacity, me, &call.block, log) {
-        (Flow::Done, effects) => Ok(effects),
-        (Flow::Wrong(why), _) => Err(why),
-        (flow, _) => Err(format!("has committed, and should have ended with {flow:?}")),
-    }
-}
-
-/// Publishes what it has done. `snapshot`: under snapshot isolation, whose first committer wins (§2.2).
-fn commit(
-    history: &History,
-    version: u64,
-    call: &Call,
-    newest: &State,
-    effects: Effects,
-    snapshot: Option<(u64, &World)>,
-) -> Result<Option<State>, String> {
-    let Effects { world: done, touched, ensured, merges, locked } = effects;
-    let me = call.writer(call.last());
-    let mut world = if snapshot.is_some() { newest.world.clone() } else { done.clone() };
-    if let Some((snapshot, old)) = snapshot {
-        let written = touched.iter().filter(|(_, touch)| **touch == Touch::Written).map(|(place, _)| *place);
-        for place in written.chain(ensured.into_iter().map(Place::Var)) {
-            // A key that was absent and is absent has not changed for anybody, whatever it was in between (M4).
-            let is_absent = |world: &World| match place {
-                Place::Key(map, key) => !world.rows(map).contains_key(&key),
-                Place::Var(_) => false,
-            };
-            let changed = newest.changed.get(&place).is_some_and(|changed| *changed > snapshot);
-            if changed && !(is_absent(old) && is_absent(&newest.world)) {
+    /// Publishes what it has done. `snapshot`: under snapshot isolation, whose first committer wins (§2.2).
+    fn commit(
+        &self,
+        call: &Call,
+        newest: &State,
+        effects: Effects,
+        snapshot: Option<u64>,
+    ) -> Result<Option<State>, String> {
+        let Effects { world: done, touched, ensured, merges, locked } = effects;
+        let me = call.writer(call.last());
+        let mut world = if snapshot.is_some() { newest.world.clone() } else { done.clone() };
+        if let Some(snapshot) = snapshot {
+            let written = touched.iter().filter(|(_, touch)| **touch == Touch::Written).map(|(place, _)| *place);
+            let mut ours = written.chain(ensured.into_iter().map(Place::Var));
+            if let Some(place) = ours.find(|place| self.is_written_since(*place, snapshot, newest)) {
                 return Err(format!("another commit to {place:?} came first, after version {snapshot}"));
             }
         }
-    }
-    // Nobody else commits a write to what it has locked, and it has the newest there (§5.3).
-    for (locked, snapshot) in locked {
-        let Some(snapshot) = snapshot else { continue };
-        if let Some((place, changed)) = newest.changed.iter().find(|(p, v)| locked.has(**p) && **v > snapshot) {
-            return Err(format!("{place:?} was locked in version {snapshot}, and was written in version {changed}"));
-        }
-    }
-    for (place, touch) in &touched {
-        match (*place, touch) {
-            (Place::Var(var), Touch::Written) => world.vars[var] = done.vars[var],
-            (Place::Var(var), Touch::Merged) => {
-                for merge in merges.iter().filter(|merge| merge.var == var) {
-                    let old = world.vars[var];
-                    let Some(new) = apply(me, merge, old) else { return Err("a merge should have panicked".into()) };
-                    if !history.applied.contains(&(me.code(merge.tag), old)) {
-                        return Err("a merge was never applied to the value before it".into());
-                    }
-                    world.vars[var] = new;
-                }
+        // Nobody else commits a write to what it has locked, and it has the newest there (§5.3).
+        for (locked, snapshot) in locked {
+            let Some(snapshot) = snapshot else { continue };
+            let mut places = newest.changed.keys().filter(|place| locked.has(**place));
+            if let Some(place) = places.find(|place| self.is_written_since(**place, snapshot, newest)) {
+                return Err(format!("{place:?} was locked in version {snapshot}, and was written since"));
             }
-            (Place::Key(map, key), _) => match done.rows(map).get(&key) {
-                Some(code) => drop(world.rows_mut(map).insert(key, *code)),
-                None => drop(world.rows_mut(map).remove(&key)),
-            },
         }
-    }
-    let thens: Vec<_> =
-        merges.iter().filter(|merge| merge.then).map(|merge| (merge.tag, world.vars[merge.var])).collect();
-    if thens != call.thens {
-        return Err(format!("the results after the commit are {:?}, not {thens:?}", call.thens));
-    }
-    if world == newest.world {
-        return Ok(None);
-    }
-    let mut changed = newest.changed.clone();
-    for (var, (old, new)) in newest.world.vars.iter().zip(&world.vars).enumerate() {
-        if old != new {
-            changed.insert(Place::Var(var), version);
+        for (place, touch) in &touched {
+            match (*place, touch) {
+                (Place::Var(var), Touch::Written) => world.vars[var] = done.vars[var],
+                (Place::Var(var), Touch::Merged) => {
+                    for merge in merges.iter().filter(|merge| merge.var == var) {
+                        let old = world.vars[var];
+                        let Some(new) = apply(me, merge, old) else {
+                            return Err("a merge should have panicked".into());
+                        };
+                        if !self.history.applied.contains(&(me.code(merge.tag), old)) {
+                            return Err("a merge was never applied to the value before it".into());
+                        }
+                        world.vars[var] = new;
+                    }
+                }
+                (Place::Key(map, key), _) => match done.rows(map).get(&key) {
+                    Some(code) => drop(world.rows_mut(map).insert(key, *code)),
+                    None => drop(world.rows_mut(map).remove(&key)),
+                },
+            }
         }
+        let thens: Vec<_> =
+            merges.iter().filter(|merge| merge.then).map(|merge| (merge.tag, world.vars[merge.var])).collect();
+        if thens != call.thens {
+            return Err(format!("the results after the commit are {:?}, not {thens:?}", call.thens));
+        }
+        if world == newest.world {
+            return Ok(None);
+        }
+        let mut changed = newest.changed.clone();
+        for (var, (old, new)) in newest.world.vars.iter().zip(&world.vars).enumerate() {
+            if old != new {
+                changed.insert(Place::Var(var), self.version);
+            }
+        }
+        for map in [Map::Hash, Map::Ord] {
+            let (old, new) = (newest.world.rows(map), world.rows(map));
+            let keys: BTreeSet<_> = old.keys().chain(new.keys()).copied().collect();
+            let differ = keys.into_iter().filter(|key| old.get(key) != new.get(key));
+            changed.extend(differ.map(|key| (Place::Key(map, key), self.version)));
+        }
+        Ok(Some(State { world, changed }))
     }
-    for map in [Map::Hash, Map::Ord] {
-        let (old, new) = (newest.world.rows(map), world.rows(map));
-        let keys: BTreeSet<_> = old.keys().chain(new.keys()).copied().collect();
-        let differ = keys.into_iter().filter(|key| old.get(key) != new.get(key));
-        changed.extend(differ.map(|key| (Place::Key(map, key), version)));
+
+    /// Whether a place has changed since that version. A key that was absent then, and is absent, has not, whatever it was in between (M4).
+    fn is_written_since(&self, place: Place, version: u64, newest: &State) -> bool {
+        let is_absent = |state: &State| match place {
+            Place::Key(map, key) => !state.world.rows(map).contains_key(&key),
+            Place::Var(_) => false,
+        };
+        newest.changed.get(&place).is_some_and(|changed| *changed > version)
+            && !(is_absent(newest) && self.timeline.at(version).iter().any(is_absent))
     }
-    Ok(Some(State { world, changed }))
 }
