@@ -7,7 +7,7 @@ use std::thread;
 
 use locks_common::{Actor, Event, V, in_line, join, no_trace, settle, table, vars};
 use tvar::LockMode::{Exclusive, Shared};
-use tvar::{Space, TVar};
+use tvar::{Space, TVar, Tx};
 
 /// Leads a ring of `n` to its deadlock: each holds its variable and wants the next one's; the last to ask closes the ring.
 fn ring(space: &Space, vars: &[V], through_commits: bool) -> Vec<Actor> {
@@ -86,14 +86,17 @@ fn a_commit_that_holds_nothing_goes_to_the_end_of_the_line() {
         let (one, two) = (Actor::start(&space, "one"), Actor::start(&space, "two"));
         for more in [&a, &b, &c] {
             // Least work gives way.
-            (one.read(more), two.read(more));
+            assert_eq!((one.read(more), two.read(more)), (0, 0));
         }
         one.lock(&v, Shared);
         two.lock(&w, Exclusive);
         let store = {
-            let (v, at_once) = (v.clone(), space.options().coalesce_after(0));
-            let write = move || if announced { at_once.run(|tx| Ok(tx.write(&v, 7))).unwrap() } else { v.store(7) };
-            thread::spawn(write)
+            let (v, v2, at_once) = (v.clone(), v.clone(), space.options().coalesce_after(0));
+            let write = move |tx: &Tx<'_>| {
+                tx.write(&v, 7);
+                Ok(())
+            };
+            thread::spawn(move || if announced { at_once.run(write).unwrap() } else { v2.store(7) })
         };
         in_line(&space, 1);
         two.want(&v, Shared);

@@ -59,8 +59,7 @@ fn s7_2_the_version_of_a_commit() {
     let told = |f: &dyn Fn()| {
         let notes = Notes::new(Level::TRACE);
         with_default(notes.clone(), f);
-        let versions = notes.versions.lock().unwrap().clone();
-        versions
+        std::mem::take(&mut *notes.versions.lock().unwrap())
     };
     let commit = |f: &dyn Fn()| {
         let versions = told(f);

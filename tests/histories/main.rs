@@ -50,10 +50,13 @@ fn histories_are_those_of_the_model() {
             let (history, stats) = record(&generate(seed), seed);
             match check(&history) {
                 Ok(timeline) => met.add(&history, stats, &timeline),
-                Err(broken) => return done.send(Err((seed, broken, history))),
+                Err(broken) => {
+                    done.send(Err((seed, broken, history))).expect("the test waits");
+                    return;
+                }
             }
         }
-        done.send(Ok(met))
+        done.send(Ok(met)).expect("the test waits");
     });
     let mut last_seen = 0;
     loop {

@@ -1,7 +1,6 @@
 //! The plain sequential model: runs a block on a world and compares with what was seen. What the model cannot know (whether a lock was got, whether a
 //! deadline had passed) it takes from there.
 
-use std::collections::btree_map::Entry as MapEntry;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::history::{Entry, World, show};
@@ -285,11 +284,7 @@ impl<'l> Machine<'l> {
 
     fn entry(&mut self, map: Map, key: u8, op: EntryOp) -> Step {
         let me = self.me;
-        let slot = self.rows(map).entry(key);
-        let old = match &slot {
-            MapEntry::Occupied(slot) => Some(*slot.get()),
-            MapEntry::Vacant(_) => None,
-        };
+        let old = self.rows(map).get(&key).copied();
         let (new, seen) = match op {
             EntryOp::Get => (old, Some(Entry::Saw(old))),
             EntryOp::Insert(tag) => (Some(me.code(tag)), Some(Entry::Saw(old))),
@@ -300,9 +295,9 @@ impl<'l> Machine<'l> {
             EntryOp::Remove => (None, Some(Entry::Saw(old))),
         };
         match new {
-            Some(new) => drop(slot.insert_entry(new)),
-            None => drop(self.rows(map).remove(&key)),
-        }
+            Some(new) => self.rows(map).insert(key, new),
+            None => self.rows(map).remove(&key),
+        };
         if new != old {
             self.effects.touched.insert(Place::Key(map, key), Touch::Written);
         }

@@ -131,7 +131,7 @@ pub(crate) fn record(program: &Program, seed: u64) -> (History, Stats) {
         }
         process.end()
     };
-    let recorded: Vec<(Vec<Call>, Vec<(Code, Code)>)> = thread::scope(|scope| {
+    let recorded: Vec<_> = thread::scope(|scope| {
         let threads = program.threads.iter().enumerate();
         let mut threads: Vec<_> = threads.map(|(process, plans)| scope.spawn(move || worker(process, plans))).collect();
         threads.push(scope.spawn(feeder));

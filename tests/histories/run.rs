@@ -238,8 +238,14 @@ impl<'t> Recorder<'t> {
     fn queue(&self, tx: &Tx<'_>, op: LineOp) -> Step {
         let (queue, me) = (&self.things.queue, self.me(tx));
         let seen = match op {
-            LineOp::Push(tag) => return Ok(queue.write(tx, me.code(tag))),
-            LineOp::Unget(tag) => return Ok(queue.unget(tx, me.code(tag))),
+            LineOp::Push(tag) => {
+                queue.write(tx, me.code(tag));
+                return Ok(());
+            }
+            LineOp::Unget(tag) => {
+                queue.unget(tx, me.code(tag));
+                return Ok(());
+            }
             LineOp::TryPush(tag) => {
                 queue.write(tx, me.code(tag));
                 Entry::Flag(true)

@@ -51,8 +51,11 @@ pub(super) fn check(ops: &[Op]) -> Result<(), String> {
     }
 }
 
+/// A value that is appended to the list of a key: key first.
+type Append = (u64, u64);
+
 /// The committed transactions, and what the failed ones would have appended.
-fn pair(ops: &[Op]) -> Result<(Vec<Txn<'_>>, HashSet<(u64, u64)>), String> {
+fn pair(ops: &[Op]) -> Result<(Vec<Txn<'_>>, HashSet<Append>), String> {
     let mut open = HashMap::new();
     let (mut txns, mut failed) = (Vec::new(), HashSet::new());
     for op in ops {
@@ -119,7 +122,7 @@ fn orders<'t>(txns: &'t [Txn<'_>]) -> Result<BTreeMap<u64, &'t [u64]>, String> {
     Ok(orders)
 }
 
-fn writers(txns: &[Txn<'_>]) -> Result<HashMap<(u64, u64), usize>, String> {
+fn writers(txns: &[Txn<'_>]) -> Result<HashMap<Append, usize>, String> {
     let mut writers = HashMap::new();
     for (at, txn) in txns.iter().enumerate() {
         for micro in txn.value {
@@ -133,11 +136,7 @@ fn writers(txns: &[Txn<'_>]) -> Result<HashMap<(u64, u64), usize>, String> {
     Ok(writers)
 }
 
-fn graph(
-    txns: &[Txn<'_>],
-    orders: &BTreeMap<u64, &[u64]>,
-    writers: &HashMap<(u64, u64), usize>,
-) -> Result<Graph, String> {
+fn graph(txns: &[Txn<'_>], orders: &BTreeMap<u64, &[u64]>, writers: &HashMap<Append, usize>) -> Result<Graph, String> {
     let mut graph: Graph = txns.iter().map(|_| Vec::new()).collect();
     let mut edge = |from: usize, to: usize, because| {
         if from != to {
