@@ -54,8 +54,8 @@ fn in_version(
             (Flow::Wrong(_), _) => false,
             (flow, Some(End::Committed(_))) => *flow == Flow::Done,
             (flow, Some(End::Aborted(error))) => *flow == Flow::Abort(error),
-            // At the commit, in a merge; or for a merge that was read.
-            (flow, Some(End::Panicked)) => matches!(flow, Flow::Panic | Flow::Done | Flow::Lost),
+            // In the closure, or in a merge at the commit.
+            (flow, Some(End::Panicked)) => matches!(flow, Flow::Panic | Flow::Done),
             (_, Some(End::Failed) | None) => true,
         };
         if fits {
