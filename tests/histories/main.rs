@@ -44,14 +44,14 @@ fn histories_are_those_of_the_model() {
     thread::spawn(move || {
         let mut met = Met::default();
         for run in 1..=count {
-            // ORDERING: a note for the report of a hang, and nothing else hangs on it.
+            // ORDERING: a note for the report, and nothing hangs on it.
             RUN.store(run, Ordering::Relaxed);
             let seed = only.unwrap_or(run);
             let (history, stats) = record(&generate(seed), seed);
             match check(&history) {
                 Ok(timeline) => met.add(&history, stats, &timeline),
                 Err(broken) => {
-                    done.send(Err((seed, broken, history))).expect("the test waits");
+                    done.send(Err((broken, history))).expect("the test waits");
                     return;
                 }
             }
@@ -60,22 +60,23 @@ fn histories_are_those_of_the_model() {
     });
     let mut last_seen = 0;
     loop {
-        match all_done.recv_timeout(HANGS) {
+        let told = all_done.recv_timeout(HANGS);
+        // ORDERING: see above.
+        let run = RUN.load(Ordering::Relaxed);
+        let again = format!("TVAR_SEED={} runs its program again", only.unwrap_or(run));
+        match told {
             Ok(Ok(met)) => {
                 println!("{met}");
                 return if only.is_none() && count >= 150 {
                     met.all()
                 };
             }
-            Ok(Err((seed, broken, history))) => {
-                let around = history.around(broken.version);
-                panic!("{}\n\nTVAR_SEED={seed} runs its program again.\n{around}", broken.why);
+            Ok(Err((broken, history))) => {
+                panic!("{}\n\n{again}.\n{}", broken.why, history.around(broken.version));
             }
-            Err(RecvTimeoutError::Disconnected) => panic!("the programs' thread is gone"),
+            Err(RecvTimeoutError::Disconnected) => panic!("a thread has panicked; {again}"),
             Err(RecvTimeoutError::Timeout) => {
-                // ORDERING: see above.
-                let run = RUN.load(Ordering::Relaxed);
-                assert!(run != last_seen, "hangs; TVAR_SEED={} runs its program again", only.unwrap_or(run));
+                assert!(run != last_seen, "hangs; {again}");
                 last_seen = run;
             }
         }
