@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use blocking_common::Paused;
+use blocking_common::{Pause, Paused};
 use locks_common::{Actor, Event, V, elsewhere, eventually, in_line, join, no_trace, settle, table, vars, waiting};
 use tvar::LockMode::{Exclusive, Shared};
-use tvar::hooks::Point;
+use tvar::hooks::{self, Point};
 use tvar::{Isolation, LockMode, Space, Tx};
 
 type Writer = fn(&Tx<'_>, &V);
@@ -365,4 +365,52 @@ fn the_statistics_of_locks() {
     assert_eq!((stats.lock_waits, stats.deadlocks, stats.conflicts, stats.reruns), (4, 0, 0, 0));
     let text = stats.to_string();
     assert!(text.contains("4 lock waits") && text.contains("0 deadlocks"), "{text}");
+}
+
+/// §5.3: an announced commit that is to give way keeps its locks until it is withdrawn: before that anybody may publish it.
+#[test]
+fn an_announced_commit_gives_way_with_its_locks() {
+    let space = Space::new();
+    let [v, w, x, y, z] = vars(&space, ["v", "w", "x", "y", "z"]);
+    let (announced, withdraws) = (Pause::new(), Pause::new());
+    let first = {
+        let (announced, withdraws) = (announced.clone(), withdraws.clone());
+        let (at_once, v, w) = (space.options().coalesce_after(0), v.clone(), w.clone());
+        thread::spawn(move || {
+            let mut stops = vec![(Point::Swap, withdraws), (Point::Announced, announced)];
+            let _hook = hooks::on_this_thread(move |point| {
+                if let Some((_, pause)) = stops.pop_if(|(at, _)| *at == point) {
+                    pause.stop();
+                }
+            });
+            let mut runs = 0;
+            at_once
+                .run(|tx| {
+                    runs += 1;
+                    tx.lock(&v, Exclusive)?;
+                    Ok(tx.write(&w, 1))
+                })
+                .unwrap();
+            runs
+        })
+    };
+    announced.reached();
+    let second = Actor::start(&space, "second");
+    for more in [&x, &y, &z] {
+        // Least work gives way.
+        second.read(more);
+    }
+    second.lock(&w, Shared);
+    announced.release();
+    in_line(&space, 1);
+    second.write(&v, 2);
+    second.end();
+    withdraws.reached();
+    assert!(second.is_silent());
+    assert_eq!((v.load(), w.load()), (0, 0));
+    withdraws.release();
+    assert_eq!(second.ended(), Ok(()));
+    assert_eq!(join("the first", first), 2);
+    assert_eq!((v.load(), w.load(), space.stats().deadlocks), (2, 1, 1));
+    no_trace(&space, &[&v, &w]);
 }

@@ -5,9 +5,9 @@ mod locks_common;
 use std::sync::Arc;
 use std::thread;
 
-use locks_common::{Actor, Event, V, in_line, no_trace, settle, table, vars};
+use locks_common::{Actor, Event, V, in_line, join, no_trace, settle, table, vars};
 use tvar::LockMode::{Exclusive, Shared};
-use tvar::{Space, TVar};
+use tvar::{Space, TVar, Tx};
 
 /// Leads a ring of `n` to its deadlock: each holds its variable and wants the next one's; the last to ask closes the ring.
 fn ring(space: &Space, vars: &[V], through_commits: bool) -> Vec<Actor> {
@@ -73,6 +73,46 @@ fn rings_through_commits() {
         assert_eq!(written, expected);
         assert_eq!(space.stats().deadlocks, 1);
         no_trace(&space, &vars.iter().collect::<Vec<_>>());
+    }
+}
+
+/// L5: a commit in line is in the way of whoever stands behind it, so it can be part of a ring while it holds nothing. It gives way by going to the end
+/// of the line, and its closure does not run again: `store` has no second value (§1.6, §2.4).
+#[test]
+fn a_commit_that_holds_nothing_goes_to_the_end_of_the_line() {
+    for announced in [false, true] {
+        let space = Space::new();
+        let [v, w, a, b, c] = vars(&space, ["v", "w", "a", "b", "c"]);
+        let (one, two) = (Actor::start(&space, "one"), Actor::start(&space, "two"));
+        for more in [&a, &b, &c] {
+            // Least work gives way.
+            assert_eq!((one.read(more), two.read(more)), (0, 0));
+        }
+        one.lock(&v, Shared);
+        two.lock(&w, Exclusive);
+        let store = {
+            let (v, v2, at_once) = (v.clone(), v.clone(), space.options().coalesce_after(0));
+            let write = move |tx: &Tx<'_>| {
+                tx.write(&v, 7);
+                Ok(())
+            };
+            thread::spawn(move || if announced { at_once.run(write).unwrap() } else { v2.store(7) })
+        };
+        in_line(&space, 1);
+        two.want(&v, Shared);
+        in_line(&space, 2);
+        // The store waits for the first, the second stands behind the store, the first waits for the second.
+        one.want(&w, Shared);
+        assert_eq!(two.event(), Event::Done(0));
+        assert!(one.is_silent());
+        two.commit();
+        assert_eq!(one.event(), Event::Done(0));
+        assert_eq!(one.read(&v), 0);
+        one.commit();
+        join("the store", store);
+        assert_eq!((v.load(), space.stats().deadlocks, space.stats().reruns), (7, 1, 0));
+        assert_eq!(space.stats().announced, u64::from(announced));
+        no_trace(&space, &[&v, &w]);
     }
 }
 

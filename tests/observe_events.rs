@@ -50,6 +50,55 @@ fn s7_2_commits() {
     assert!(aborted.is_empty());
 }
 
+/// The version of a commit: the one that published it, alone or with others (§4.2); if nothing changed, the one that it was validated in; if
+/// nothing was written, its snapshot's, which a lock may have moved (§5.3).
+#[test]
+fn s7_2_the_version_of_a_commit() {
+    let space = Space::new();
+    let [v, w] = vars(&space, ["v", "w"]);
+    let told = |f: &dyn Fn()| {
+        let notes = Notes::new(Level::TRACE);
+        with_default(notes.clone(), f);
+        std::mem::take(&mut *notes.versions.lock().unwrap())
+    };
+    let commit = |f: &dyn Fn()| {
+        let versions = told(f);
+        assert_eq!(versions, [space.version()]);
+        versions[0]
+    };
+    let first = commit(&|| v.store(1));
+    assert_eq!(commit(&|| v.update(|n| n + 1)), first + 1);
+    assert_eq!(commit(&|| assert_eq!(v.load(), 2)), first + 1);
+    assert_eq!(commit(&|| v.store(2)), first + 1, "the same bits (§3.1)");
+    let other = || elsewhere(|| w.update(|n| n + 1));
+    // Blind: validated on a newer version than its snapshot's.
+    let unchanged = |tx: &tvar::Tx<'_>| {
+        other();
+        Ok(tx.write(&v, 2))
+    };
+    assert_eq!(commit(&|| space.atomically(unchanged)), first + 2);
+    let read_only = |tx: &tvar::Tx<'_>| {
+        other();
+        tx.check(*tx.read(&v) == 2)
+    };
+    assert_eq!(told(&|| space.atomically(read_only)), [first + 2]);
+    let moved = |tx: &tvar::Tx<'_>| {
+        other();
+        tx.lock(&w, LockMode::Shared)
+    };
+    let moves = told(&|| space.atomically(moved))[0];
+    assert_eq!(moves, space.version());
+    let at_once = labelled(&space, "announced").coalesce_after(0);
+    assert_eq!(commit(&|| at_once.run(|tx| Ok(tx.write(&v, 3))).unwrap()), moves + 1);
+    assert_eq!(space.stats().batches, 1);
+    let hooked = |tx: &tvar::Tx<'_>| {
+        tx.write(&v, 4);
+        let w = w.clone();
+        Ok(tx.on_commit(move || w.store(9)))
+    };
+    assert_eq!(told(&|| space.atomically(hooked)), [moves + 2, moves + 3], "before the hook's own");
+}
+
 #[test]
 fn s7_2_the_place_is_that_of_the_call() {
     let notes = Notes::new(Level::TRACE);

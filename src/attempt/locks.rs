@@ -83,7 +83,8 @@ impl Locks {
         })
     }
 
-    /// Asks for a lock, and stands in line for it; `waits` is called before a wait. What is granted is to be [added](Locks::add).
+    /// Asks for a lock, and stands in line for it; `waits` is called before a wait. What is granted is to be [added](Locks::add); if the call is to
+    /// give way, everything is to be [released](Locks::release).
     fn stand(
         &mut self,
         call: &Call<'_>,
@@ -98,7 +99,7 @@ impl Locks {
         match table.request(asker, place, mode, work, matches!(patience, Patience::Until(_))) {
             Answer::Granted => {}
             Answer::Busy => return Line::TimedOut,
-            Answer::Deadlock(cycle) => return self.give_way(table, cycle),
+            Answer::Deadlock(cycle) => return self.give_way(cycle),
             Answer::Waiting(latch) => {
                 self.waited += 1;
                 waits();
@@ -107,7 +108,7 @@ impl Locks {
                 }
                 match table.outcome(party) {
                     Outcome::Granted => {}
-                    Outcome::Deadlock(cycle) => return self.give_way(table, cycle),
+                    Outcome::Deadlock(cycle) => return self.give_way(cycle),
                     Outcome::Gone => return Line::TimedOut,
                 }
             }
@@ -120,7 +121,9 @@ impl Locks {
         self.log.push((place, before.map(|held| held.mode)));
     }
 
-    /// Stands in line for a lock, for a commit that would write to what another holds. It has the lock then, like any other.
+    /// Stands in line for a lock, for a commit that would write to what another holds. It has the lock then, like any other. Whoever only stands in line
+    /// can be part of a deadlock, too: it is in the way of those behind it. If it is to give way it keeps its locks until its attempt ends: an announced
+    /// commit may still be published.
     pub(super) fn stand_in_line(
         &mut self,
         call: &Call<'_>,
@@ -130,15 +133,18 @@ impl Locks {
         waits: &dyn Fn(),
     ) -> Line {
         let effective = self.find(place).is_some_and(|held| held.effective);
-        let line = self.stand(call, (place, LockMode::Exclusive), work, Patience::Until(deadline), waits);
-        if let Line::Granted(_) = line {
-            self.add(place, LockMode::Exclusive, effective);
+        let holds = !self.held.is_empty();
+        match self.stand(call, (place, LockMode::Exclusive), work, Patience::Until(deadline), waits) {
+            Line::GaveWay if !holds && !call.options.fail_on_deadlock => Line::Left,
+            Line::Granted(party) => {
+                self.add(place, LockMode::Exclusive, effective);
+                Line::Granted(party)
+            }
+            line => line,
         }
-        line
     }
 
-    fn give_way(&mut self, table: &LockTable, cycle: Cycle) -> Line {
-        self.release(table);
+    fn give_way(&mut self, cycle: Cycle) -> Line {
         self.cycle = Some(cycle);
         Line::GaveWay
     }
@@ -259,7 +265,10 @@ impl Attempt<'_> {
         };
         match locks.stand(call, wanted, self.ws.work(), patience, &waits) {
             Line::Granted(_) => Ok(true),
-            Line::GaveWay => Err(self.stop(StopKind::GaveWay)),
+            Line::GaveWay | Line::Left => {
+                locks.release(&call.shared.locks);
+                Err(self.stop(StopKind::GaveWay))
+            }
             Line::TimedOut if limit.is_some_and(|limit| Instant::now() >= limit) => Err(self.stop(StopKind::TimedOut)),
             Line::TimedOut => Ok(false),
         }

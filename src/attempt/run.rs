@@ -10,7 +10,7 @@ use super::rare::{History, Rare};
 #[cfg(feature = "async")]
 use super::task::Suspended;
 use super::trace::event;
-use crate::commit::{self, Outcome, Rules, Shared, Turn, Undisturbed};
+use crate::commit::{self, Line, Outcome, Rules, Shared, Turn, Undisturbed};
 use crate::lock::Cycle;
 use crate::store::{Count, Store, Watch, drop_panic, enter_call, leave_call};
 use crate::sync::Arc;
@@ -250,10 +250,12 @@ pub(super) fn run_from<R, E>(
         };
         guard.0.after_loss(lost).map_err(Failure::Ended)?;
     };
+    #[cfg(feature = "tracing")]
+    let version = super::trace::is_wanted(tracing::Level::TRACE).then(|| guard.0.attempt.ws.committed_in());
     guard.0.finish();
     // Nothing is left that its drop would have to end.
     std::mem::forget(guard);
-    event!(TRACE, call, attempts = session.attempt.number(), "committed");
+    event!(TRACE, call, attempts = session.attempt.number(), version, "committed");
     if session.attempt.has_rare() {
         run_commit_hooks(ManuallyDrop::into_inner(session).attempt);
     }
@@ -349,8 +351,12 @@ impl<'s> Session<'s> {
         let call = self.attempt.call;
         let Attempt { ws, rare, .. } = &mut self.attempt;
         let rare = &*rare;
-        let mut line =
-            |place, work, waits: &dyn Fn()| rare.get().locks.stand_in_line(call, place, work, deadline, waits);
+        let mut line = |place, work, waits: &dyn Fn()| {
+            let mut rare = rare.get();
+            let line = rare.locks.stand_in_line(call, place, work, deadline, waits);
+            rare.history.deadlocks += u64::from(line == Line::Left);
+            line
+        };
         let rules = Rules {
             watch: match options.isolation {
                 Isolation::Snapshot => Watch::Writes { ensured: &ensured },

@@ -47,6 +47,11 @@ pub(super) fn commit_announced(
                     gave_way = true;
                     break commit.withdraw();
                 }
+                Line::Left => {
+                    commit.ws.count(Count::Deadlocks);
+                    rules.pause.wait(rules.backoff);
+                    continue;
+                }
                 Line::TimedOut => break commit.withdraw(),
             }
         }

@@ -33,8 +33,10 @@ pub(crate) type InLine<'r> = dyn FnMut(Place, usize, &dyn Fn()) -> Line + 'r;
 pub(crate) enum Line {
     /// The transaction holds the lock, as this party.
     Granted(Party),
-    /// It has let go of all its locks, to end a deadlock.
+    /// It has to let go of all its locks, to end a deadlock.
     GaveWay,
+    /// It has left the line to end a deadlock. It had nothing to let go of, so it may as well stand at the end.
+    Left,
     TimedOut,
 }
 
@@ -141,6 +143,11 @@ pub(crate) fn commit<'s>(
                     continue;
                 }
                 Line::GaveWay => return Outcome::GaveWay,
+                Line::Left => {
+                    ws.count(Count::Deadlocks);
+                    rules.pause.wait(rules.backoff);
+                    continue;
+                }
                 Line::TimedOut => return Outcome::TimedOut,
             }
         }

@@ -351,6 +351,21 @@ impl Workspace<'_> {
         Some((writes.entries.iter().map(|entry| entry.slot).collect(), unsafe { self.base_version() } + 1))
     }
 
+    /// The version as of which the attempt, which has not ended, has committed: the one that it was published in; if it has changed nothing, the one
+    /// in which it was validated, that is, for one that has only read, its snapshot's.
+    #[cfg(feature = "tracing")]
+    #[cold]
+    pub(crate) fn committed_in(&self) -> u64 {
+        if let Some((_, version)) = self.committed() {
+            version
+        } else if self.base.get().is_null() {
+            self.version.get()
+        } else {
+            // SAFETY: I3: the base stays pinned until the attempt ends.
+            unsafe { self.base_version() }
+        }
+    }
+
     /// The version that has written a slot over which the attempt, which has not ended, has lost.
     #[cold]
     pub(crate) fn stamp_met(&self, slot: u32) -> u64 {

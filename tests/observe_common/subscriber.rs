@@ -9,10 +9,11 @@ use tracing::{Event, Level, Metadata, Subscriber};
 /// Runs at every event, or at every question whether one is wanted.
 pub(crate) type Step = Box<dyn Fn() + Send + Sync>;
 
-/// Notes events as `LEVEL message field=value ...`.
+/// Notes events as `LEVEL message field=value ...`, and the versions of commits apart.
 #[derive(Clone)]
 pub(crate) struct Notes {
     pub(crate) lines: Arc<Mutex<Vec<String>>>,
+    pub(crate) versions: Arc<Mutex<Vec<u64>>>,
     least: Level,
     on_event: Arc<Step>,
     on_question: Arc<Step>,
@@ -21,7 +22,7 @@ pub(crate) struct Notes {
 impl Notes {
     pub(crate) fn new(least: Level) -> Notes {
         let nothing = || Arc::new(Box::new(|| {}) as Step);
-        Notes { lines: Arc::default(), least, on_event: nothing(), on_question: nothing() }
+        Notes { lines: Arc::default(), versions: Arc::default(), least, on_event: nothing(), on_question: nothing() }
     }
 
     pub(crate) fn at_events(self, f: impl Fn() + Send + Sync + 'static) -> Notes {
@@ -44,9 +45,17 @@ struct Line {
     message: String,
     fields: String,
     at: String,
+    version: Option<u64>,
 }
 
 impl Visit for Line {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            "version" => self.version = Some(value),
+            _ => self.record_debug(field, &value),
+        }
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         match field.name() {
             "message" => self.message = format!("{value:?}"),
@@ -73,7 +82,8 @@ impl Subscriber for Notes {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        let Line { message, fields, at } = line;
+        let Line { message, fields, at, version } = line;
+        self.versions.lock().unwrap().extend(version);
         self.lines.lock().unwrap().push(format!("{} {message}{fields} at={at}", event.metadata().level()));
         (self.on_event)();
     }
