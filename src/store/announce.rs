@@ -8,7 +8,7 @@ use super::limbo::{Limbo, Retired, What};
 use super::node::Root;
 use super::reclaim::Garbage;
 use super::writes::{Entry, WriteSet};
-use crate::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, model_fence};
+use crate::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::plain;
 use crate::sync::probe::Probe;
 use crate::sync::thread;
@@ -259,15 +259,15 @@ impl Board {
                 (*announcement).cell = cell;
             }
             let null = ptr::null_mut();
-            // ORDERING: SeqCst: as above, and Release of the content; Relaxed on failure: another cell is tried.
+            // ORDERING: SeqCst: as above, and Release of the content; Relaxed on failure: another cell is tried. For loom the fence of the
+            // marker follows, by which the look pins the root.
             if self.cells[cell].compare_exchange(null, announcement, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
-                model_fence();
                 // SAFETY: it came out of a box.
                 return Ok(Announced(unsafe { NonNull::new_unchecked(announcement) }));
             }
         }
-        // ORDERING: Release: as in `settle`; nothing was linked.
-        self.count.fetch_sub(1, Ordering::Release);
+        // ORDERING: Relaxed: nothing was linked.
+        self.count.fetch_sub(1, Ordering::Relaxed);
         // SAFETY: never linked.
         Err(unsafe { Box::from_raw(announcement) })
     }
@@ -313,8 +313,8 @@ impl Board {
         let linked = ruling.member.as_ptr();
         // ORDERING: Relaxed: a guess for the exchange. It cannot be a later use of the same memory (C8).
         if ptr::eq(cell.load(Ordering::Relaxed), linked)
-            // ORDERING: Release: whoever reuses the cell need not know more; Relaxed on failure: another has taken it off.
-            && cell.compare_exchange(linked, ptr::null_mut(), Ordering::Release, Ordering::Relaxed).is_ok()
+            // ORDERING: Relaxed: whoever reuses the cell need not know more; on failure another has taken it off.
+            && cell.compare_exchange(linked, ptr::null_mut(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
             // ORDERING: Release: the verdict comes before a count without it; partner: `any`.
             self.count.fetch_sub(1, Ordering::Release);
