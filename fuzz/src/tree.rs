@@ -19,22 +19,51 @@ pub struct Which {
 #[derive(Arbitrary, Debug)]
 pub enum Step {
     /// New variables: numbers in the tree, values behind pointers, or a mixture.
-    Make { kind: u8, count: u16, number: u16 },
+    Make {
+        kind: u8,
+        count: u16,
+        number: u16,
+    },
     /// One transaction.
-    Write { which: Which, number: u16 },
+    Write {
+        which: Which,
+        number: u16,
+    },
     /// Each in a transaction of its own.
-    WriteEach { which: Which, number: u16 },
+    WriteEach {
+        which: Which,
+        number: u16,
+    },
     /// A transaction on another thread, which ends.
-    WriteElsewhere { which: Which, number: u16 },
+    WriteElsewhere {
+        which: Which,
+        number: u16,
+    },
     /// What is already there.
-    WriteAgain { which: Which },
-    Abort { which: Which, number: u16 },
-    Drop { which: Which },
-    DropElsewhere { which: Which },
+    WriteAgain {
+        which: Which,
+    },
+    Abort {
+        which: Which,
+        number: u16,
+    },
+    Drop {
+        which: Which,
+    },
+    DropElsewhere {
+        which: Which,
+    },
     Keep,
-    Forget { which: u8 },
-    Diff { older: u8, newer: u8 },
-    Ticks { count: u8 },
+    Forget {
+        which: u8,
+    },
+    Diff {
+        older: u8,
+        newer: u8,
+    },
+    Ticks {
+        count: u8,
+    },
     Check,
 }
 
@@ -135,16 +164,8 @@ impl World {
                     }
                     Ok(())
                 });
-                // §3.1: the same bits are no write, unless the variable was never written.
-                if which.iter().all(|at| self.cells[*at].written != 0) {
-                    assert_eq!(self.space.version(), version, "nothing has changed");
-                } else {
-                    self.commits += 1;
-                    let new = which.iter().filter(|at| self.cells[**at].written == 0);
-                    for at in new.copied().collect::<Vec<_>>() {
-                        self.cells[at].written = self.commits;
-                    }
-                }
+                // §3.1: the same bits are no write.
+                assert_eq!(self.space.version(), version, "nothing has changed");
             }
             Step::Abort { which, number } => {
                 let which = self.which(which);
@@ -238,7 +259,7 @@ impl World {
     fn note(&mut self, which: &[usize], number: u16) {
         for at in which {
             let cell = &mut self.cells[*at];
-            let same = matches!(cell.var, Var::Number(_)) && cell.now == u64::from(number) && cell.written != 0;
+            let same = matches!(cell.var, Var::Number(_)) && cell.now == u64::from(number);
             cell.now = u64::from(number);
             if !same {
                 cell.written = self.commits;

@@ -27,26 +27,73 @@ pub enum Write {
 
 #[derive(Arbitrary, Debug)]
 pub enum Step {
-    Make { count: u8 },
-    Write { at: u8, count: u8, how: Write },
-    WriteElsewhere { at: u8, count: u8, how: Write },
-    Abort { at: u8, count: u8, how: Write },
-    Panic { at: u8, count: u8, how: Write },
+    Make {
+        count: u8,
+    },
+    Write {
+        at: u8,
+        count: u8,
+        how: Write,
+    },
+    WriteElsewhere {
+        at: u8,
+        count: u8,
+        how: Write,
+    },
+    Abort {
+        at: u8,
+        count: u8,
+        how: Write,
+    },
+    Panic {
+        at: u8,
+        count: u8,
+        how: Write,
+    },
     /// Another thread overwrites what this attempt has read; a snapshot is taken in the middle.
-    Overtaken { at: u8, write: bool, keep: bool },
-    Drop { at: u8, elsewhere: bool },
+    Overtaken {
+        at: u8,
+        write: bool,
+        keep: bool,
+    },
+    Drop {
+        at: u8,
+        elsewhere: bool,
+    },
     /// A last handle that ends inside an attempt which has used it.
-    DropInside { at: u8, write: bool, abort: bool },
+    DropInside {
+        at: u8,
+        write: bool,
+        abort: bool,
+    },
     /// A last handle that ends in a hook.
-    DropInHook { at: u8, commit: bool },
+    DropInHook {
+        at: u8,
+        commit: bool,
+    },
     /// A value that has the handle of another variable.
-    Chain { at: u8, length: u8, written: bool },
-    CutChain { at: u8 },
+    Chain {
+        at: u8,
+        length: u8,
+        written: bool,
+    },
+    CutChain {
+        at: u8,
+    },
     Keep,
-    KeepClone { at: u8 },
-    Forget { at: u8, elsewhere: bool },
-    ForgetInside { at: u8 },
-    Ticks { count: u8 },
+    KeepClone {
+        at: u8,
+    },
+    Forget {
+        at: u8,
+        elsewhere: bool,
+    },
+    ForgetInside {
+        at: u8,
+    },
+    Ticks {
+        count: u8,
+    },
 }
 
 const MOST_THREADS: usize = 12;
@@ -369,7 +416,8 @@ impl World {
             let live = self.ledger.live();
             let chained = live.get(&0).copied().unwrap_or(0);
             assert!(chained >= length, "chains: {chained} of {length}");
-            let beyond = live.iter().find(|(number, count)| **number != 0 && (**count > 1 || !reachable.contains(number)));
+            let beyond =
+                live.iter().find(|(number, count)| **number != 0 && (**count > 1 || !reachable.contains(number)));
             stayed = match beyond {
                 Some((number, count)) => format!("{count} of value {number}"),
                 None if chained > length && self.kept.is_empty() => format!("{} links", chained - length),

@@ -100,10 +100,7 @@ pub fn run(steps: &Input) {
         space,
         ledger: ledger.clone(),
     };
-    // A first write is a change, whatever it writes (§3.1).
-    vars.numbers.iter().for_each(|var| var.store(1));
-    let mut values = [1; VARS];
-    values[NUMBERS..].fill(0);
+    let mut values = [0; VARS];
     let mut foreign = MOST_FOREIGN;
     for step in steps {
         one(&vars, &mut values, step, &mut foreign);

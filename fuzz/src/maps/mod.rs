@@ -16,11 +16,22 @@ use kinds::{Key, Real, Spread, Value};
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Kind {
     /// With so many hashes; 0: with all.
-    Hash { hashes: u8, boxed: bool },
-    Numbers { boxed: bool },
-    Signed { boxed: bool },
-    Text { boxed: bool },
-    Pairs { boxed: bool },
+    Hash {
+        hashes: u8,
+        boxed: bool,
+    },
+    Numbers {
+        boxed: bool,
+    },
+    Signed {
+        boxed: bool,
+    },
+    Text {
+        boxed: bool,
+    },
+    Pairs {
+        boxed: bool,
+    },
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -56,8 +67,18 @@ pub enum Op {
     RemoveMany(Many),
     Clear,
     /// From both ends by the bits of `ends`; a write in the middle does not show.
-    Iter { ends: u32, write_after: u8, key: u16 },
-    Range { low: End, high: End, ends: u32, write_after: u8, key: u16 },
+    Iter {
+        ends: u32,
+        write_after: u8,
+        key: u16,
+    },
+    Range {
+        low: End,
+        high: End,
+        ends: u32,
+        write_after: u8,
+        key: u16,
+    },
     First,
     Last,
     PopFirst(u8),
