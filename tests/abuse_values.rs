@@ -309,24 +309,21 @@ fn through_everything<T: Held>() {
 }
 
 macro_rules! odd {
-    ($($name:ident: $type:ty;)*) => {$(
+    ($($name:ident: $($type:ty)*;)*) => {$(
         #[test]
         fn $name() {
             // Large values are made on the stack before they are boxed.
-            let run = || {
-                through_everything::<Bare<$type>>();
-                through_everything::<Kept<$type>>();
-            };
+            let run = || { $(through_everything::<$type>();)* };
             std::thread::Builder::new().stack_size(64 << 20).spawn(run).unwrap().join().unwrap();
         }
     )*};
 }
 
 odd! {
-    s1_2_nothing: Empty;
-    s1_2_nothing_aligned: EmptyAligned;
-    s1_2_aligned: Aligned;
-    s1_2_padded: Padded;
-    s1_2_wide: Wide;
-    s1_2_a_megabyte: Heap;
+    s1_2_nothing: Bare<Empty> Kept<Empty>;
+    s1_2_nothing_aligned: Bare<EmptyAligned>;
+    s1_2_aligned: Bare<Aligned> Kept<Aligned>;
+    s1_2_padded: Bare<Padded>;
+    s1_2_wide: Bare<Wide>;
+    s1_2_a_megabyte: Kept<Heap>;
 }

@@ -187,6 +187,8 @@ impl World {
                 if self.kept.len() < 8 {
                     let cells = self.cells.iter().map(|cell| (cell.id, (cell.now, cell.written))).collect();
                     self.kept.push(Kept { snapshot: self.space.snapshot(), cells });
+                    let last = self.kept.len() as u8 - 1;
+                    self.diff(last.saturating_sub(1), last);
                 }
             }
             Step::Forget { which } => {

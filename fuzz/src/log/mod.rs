@@ -38,7 +38,11 @@ pub enum Op {
     Lock(u8, bool),
     Locks,
     OrElse(Vec<Op>, Vec<Op>),
+    /// The first one retries at its end, if not before.
+    Otherwise(Vec<Op>, Vec<Op>),
     Nested(Vec<Op>),
+    /// A part that aborts at its end, if not before.
+    Undone(Vec<Op>),
     /// A part whose panic is caught around it.
     Caught(Vec<Op>),
     /// Another thread commits.
@@ -55,8 +59,8 @@ pub struct Step {
 }
 
 /// The first are numbers, in the tree itself; the others have destructors.
-const NUMBERS: usize = 5;
-const BOXED: usize = 3;
+const NUMBERS: usize = 3;
+const BOXED: usize = 2;
 const VARS: usize = NUMBERS + BOXED;
 /// Parts in each other: closures lie on the stack.
 const DEEPEST: usize = 40;
@@ -64,6 +68,8 @@ const MOST_FOREIGN: usize = 16;
 const FOREIGN_PER_ATTEMPT: usize = 4;
 /// In a trace: a panic was caught.
 const CAUGHT: u64 = 10_000;
+/// The error of a part that aborts at its end.
+const UNDONE: u8 = 200;
 
 /// How an attempt, or a part of it, ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

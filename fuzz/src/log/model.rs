@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CAUGHT, End, FOREIGN_PER_ATTEMPT, NUMBERS, Op, Step, Trace, VARS, mixed};
+use super::{CAUGHT, End, FOREIGN_PER_ATTEMPT, NUMBERS, Op, Step, Trace, UNDONE, VARS, mixed};
 
 /// What an attempt has of its own for a variable.
 #[derive(Clone, Debug)]
@@ -122,11 +122,14 @@ impl Model {
         self.set(at, own);
     }
 
-    /// A part of its own. A panic undoes it on its way; of the other ends `undoes` says so.
-    fn part(&mut self, ops: &[Op], deepest: usize, undoes: impl Fn(End) -> bool) -> End {
+    /// A part of its own, which ends as `last` if nothing ends it before. A panic undoes it on its way; of the other ends `undoes` says so.
+    fn part(&mut self, ops: &[Op], deepest: usize, last: End, undoes: impl Fn(End) -> bool) -> End {
         let (hooks, tickets, locks) = (self.hooks.len(), self.tickets.len(), self.locks.clone());
         self.undo.push(Vec::new());
-        let end = self.attempt(ops, deepest - 1);
+        let end = match self.attempt(ops, deepest - 1) {
+            End::Done => last,
+            end => end,
+        };
         let log = self.undo.pop().expect("one per part");
         if end == End::Panic || undoes(end) {
             for (at, own) in log.into_iter().rev() {
@@ -204,15 +207,17 @@ impl Model {
                 self.trace.push(self.locks.len() as u64);
                 self.trace.push(self.locks.values().filter(|exclusive| **exclusive).count() as u64);
             }
-            Op::OrElse(..) | Op::Nested(_) | Op::Caught(_) if deepest == 0 => {}
-            Op::OrElse(a, b) => {
-                return match self.part(a, deepest, |end| end == End::Retry) {
+            Op::OrElse(..) | Op::Otherwise(..) | Op::Nested(_) | Op::Undone(_) | Op::Caught(_) if deepest == 0 => {}
+            Op::OrElse(a, b) | Op::Otherwise(a, b) => {
+                let last = if matches!(op, Op::Otherwise(..)) { End::Retry } else { End::Done };
+                return match self.part(a, deepest, last, |end| end == End::Retry) {
                     End::Retry => self.attempt(b, deepest - 1),
                     end => end,
                 };
             }
-            Op::Nested(ops) | Op::Caught(ops) => {
-                let end = self.part(ops, deepest, |end| matches!(end, End::Abort(_)));
+            Op::Nested(ops) | Op::Undone(ops) | Op::Caught(ops) => {
+                let last = if matches!(op, Op::Undone(_)) { End::Abort(UNDONE) } else { End::Done };
+                let end = self.part(ops, deepest, last, |end| matches!(end, End::Abort(_)));
                 match end {
                     End::Done => {}
                     End::Abort(error) => self.trace.push(u64::from(error)),

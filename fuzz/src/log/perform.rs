@@ -7,7 +7,7 @@ use std::rc::Rc;
 use tvar::{Abort, AfterCommit, TVar, Tx};
 
 use super::super::values::elsewhere;
-use super::{CAUGHT, FOREIGN_PER_ATTEMPT, NUMBERS, Op, Trace, VARS, Vars, limit, mixed, mode};
+use super::{CAUGHT, FOREIGN_PER_ATTEMPT, NUMBERS, Op, Trace, UNDONE, VARS, Vars, limit, mixed, mode};
 
 pub(super) const PLANNED: &str = "planned";
 
@@ -146,14 +146,29 @@ impl<'a> Performer<'a> {
                 self.see(locks.len() as u64);
                 self.see(exclusive.count() as u64);
             }
-            Op::OrElse(..) | Op::Nested(_) | Op::Caught(_) if deepest == 0 => {}
+            Op::OrElse(..) | Op::Otherwise(..) | Op::Nested(_) | Op::Undone(_) | Op::Caught(_) if deepest == 0 => {}
             Op::OrElse(ref a, ref b) => {
                 tx.try_or_else(|tx| self.all(tx, a, deepest - 1), |tx| self.all(tx, b, deepest - 1))?;
+            }
+            Op::Otherwise(ref a, ref b) => {
+                let retries = |tx: &Tx<'_>| {
+                    self.all(tx, a, deepest - 1)?;
+                    Ok(tx.retry()?)
+                };
+                tx.try_or_else(retries, |tx| self.all(tx, b, deepest - 1))?;
             }
             Op::Nested(ref ops) => {
                 if let Err(error) = tx.nested(|tx| self.all(tx, ops, deepest - 1))? {
                     self.see(u64::from(error));
                 }
+            }
+            Op::Undone(ref ops) => {
+                let aborts = |tx: &Tx<'_>| {
+                    self.all(tx, ops, deepest - 1)?;
+                    tx.abort(UNDONE)
+                };
+                let part: std::result::Result<(), u8> = tx.nested(aborts)?;
+                self.see(u64::from(part.unwrap_err()));
             }
             Op::Caught(ref ops) => {
                 let part = || tx.nested(|tx| self.all(tx, ops, deepest - 1));

@@ -99,7 +99,8 @@ impl<M, K: Key> World<M, K> {
     }
 
     fn key(&self, number: u16) -> K {
-        K::of(number % self.keys)
+        // Half of them of a few, so that operations meet.
+        K::of(number % if number & 1 << 15 == 0 { self.keys } else { 60 })
     }
 
     fn keys(&self, Many { from, stride, count }: Many) -> impl Iterator<Item = K> {
