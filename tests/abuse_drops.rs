@@ -216,8 +216,10 @@ impl Drop for Patient {
     }
 }
 
-/// Ways to end such a value, or two of them.
-const WAYS: [(fn(&Space, &dyn Fn() -> Patient), usize); 6] = [
+type Way = fn(&Space, &dyn Fn() -> Patient);
+
+/// Ways to end such values, and how many each of them ends.
+const WAYS: [(Way, usize); 6] = [
     // Replaced: at the end of the commit.
     (|space, value| TVar::new_in(space, value()).store(value()), 2),
     // With a snapshot.

@@ -220,7 +220,10 @@ fn s4_4_more_threads_than_cores() {
                 scope.spawn(move || {
                     ready.wait();
                     for round in 0..rounds {
-                        let add = |tx: &Tx<'_>| tx.modify(hot, |n| n + 1);
+                        let add = |tx: &Tx<'_>| -> Stm<()> {
+                            tx.modify(hot, |n| n + 1);
+                            Ok(())
+                        };
                         match (me + round) % 6 {
                             0 => hot.update(|n| n + 1),
                             1 => space.atomically(|tx| {
@@ -229,20 +232,16 @@ fn s4_4_more_threads_than_cores() {
                             }),
                             2 => space.atomically(|tx| {
                                 tx.lock(hot, LockMode::Exclusive)?;
-                                add(tx);
-                                Ok(())
+                                add(tx)
                             }),
-                            3 => space.options().pessimistic().run(|tx| Ok(add(tx))).expect("no limits"),
-                            4 => space.options().coalesce_after(0).run(|tx| Ok(add(tx))).expect("no limits"),
+                            3 => space.options().pessimistic().run(add).expect("no limits"),
+                            4 => space.options().coalesce_after(0).run(add).expect("no limits"),
                             _ => space.atomically(|tx| {
                                 let a = |tx: &Tx<'_>| {
                                     tx.modify(other, |n| n + 1);
                                     tx.retry()
                                 };
-                                tx.or_else(a, |tx| {
-                                    add(tx);
-                                    Ok(())
-                                })
+                                tx.or_else(a, add)
                             }),
                         }
                     }

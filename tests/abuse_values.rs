@@ -196,7 +196,7 @@ fn variables<T: Held>(space: &Space, census: &Census) {
             tx.write(&a, of(10));
             tx.abort::<(), _>(of(11))
         })?;
-        is(&part.err().expect("it aborts"), 11);
+        is(&part.expect_err("it aborts"), 11);
         Ok(())
     });
     let snapshot = space.snapshot();
