@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use arbitrary::Arbitrary;
 use tvar::{Snapshot, Space, TVar, Tx, View};
 
+use super::list::Program;
 use super::values::{Counted, Ledger, elsewhere, ticks};
 
 /// Which variables: `from`, and every so many from there on.
@@ -102,14 +103,14 @@ struct World {
     threads: usize,
 }
 
-pub type Input = Vec<Step>;
+pub type Input = Program<Step>;
 
 pub fn run(steps: &Input) {
     let ledger = Ledger::default();
     let space = Space::new();
     let mut world =
         World { space, ledger: ledger.clone(), cells: Vec::new(), kept: Vec::new(), ids: 0, commits: 0, threads: 0 };
-    for step in steps {
+    for step in steps.iter() {
         world.step(step);
     }
     world.check(1);

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use arbitrary::Arbitrary;
 use tvar::{Snapshot, Space, Stm, TVar, Tx};
 
+use super::list::Program;
 use super::values::{Counted, Ledger, elsewhere, ticks};
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -137,7 +138,7 @@ struct World {
     threads: usize,
 }
 
-pub type Input = Vec<Step>;
+pub type Input = Program<Step>;
 
 pub fn run(steps: &Input) {
     let ledger = Ledger::default();
@@ -151,7 +152,7 @@ pub fn run(steps: &Input) {
         numbers: Cell::new(0),
         threads: 0,
     };
-    for step in steps {
+    for step in steps.iter() {
         world.step(step);
         world.check();
     }

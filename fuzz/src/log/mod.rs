@@ -13,6 +13,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use tvar::{Isolation, LockMode, Space, TVar, TryError, TxOptions};
 
+use super::list::{List, Program};
 use super::values::{Counted, Ledger, ticks};
 use model::Model;
 use perform::{Performer, Ticket};
@@ -37,14 +38,14 @@ pub enum Op {
     Hook(bool),
     Lock(u8, bool),
     Locks,
-    OrElse(Vec<Op>, Vec<Op>),
+    OrElse(List<Op>, List<Op>),
     /// The first one retries at its end, if not before.
-    Otherwise(Vec<Op>, Vec<Op>),
-    Nested(Vec<Op>),
+    Otherwise(List<Op>, List<Op>),
+    Nested(List<Op>),
     /// A part that aborts at its end, if not before.
-    Undone(Vec<Op>),
+    Undone(List<Op>),
     /// A part whose panic is caught around it.
-    Caught(Vec<Op>),
+    Caught(List<Op>),
     /// Another thread commits.
     Foreign(u8, u8),
 }
@@ -55,7 +56,7 @@ pub struct Step {
     snapshot_isolation: bool,
     announced: bool,
     pessimistic: bool,
-    ops: Vec<Op>,
+    ops: List<Op>,
 }
 
 /// The first are numbers, in the tree itself; the others have destructors.
@@ -96,7 +97,7 @@ fn mixed(old: u64, by: u8) -> u64 {
     (old * 3 + u64::from(by)) % 1_000
 }
 
-pub type Input = Vec<Step>;
+pub type Input = Program<Step>;
 
 pub fn run(steps: &Input) {
     let (space, ledger) = (Space::new(), Ledger::default());
@@ -108,7 +109,7 @@ pub fn run(steps: &Input) {
     };
     let mut values = [0; VARS];
     let mut foreign = MOST_FOREIGN;
-    for step in steps {
+    for step in steps.iter() {
         one(&vars, &mut values, step, &mut foreign);
         // What another thread has left behind at its end waits for somebody to take it over.
         let patience = if foreign == MOST_FOREIGN { 2 } else { 3_000 };

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use arbitrary::Arbitrary;
 use tvar::{Snapshot, Space, TMap, TOrdMap};
 
+use super::list::{List, Program};
 use super::values::{Counted, Ledger, elsewhere, ticks};
 use kinds::{Key, Real, Spread, Value};
 
@@ -86,18 +87,18 @@ pub enum Op {
     /// A reference stays what it was when the key is written and removed.
     Hold(u16),
     /// A part that is undone.
-    Undone(Vec<Op>),
+    Undone(List<Op>),
     /// A part that stays.
-    Part(Vec<Op>),
+    Part(List<Op>),
 }
 
 #[derive(Arbitrary, Debug)]
 pub enum Step {
-    Commit(Vec<Op>),
-    CommitElsewhere(Vec<Op>),
-    Abort(Vec<Op>),
+    Commit(List<Op>),
+    CommitElsewhere(List<Op>),
+    Abort(List<Op>),
     /// In an alternative that retries, then in the other.
-    Otherwise(Vec<Op>, Vec<Op>),
+    Otherwise(List<Op>, List<Op>),
     Keep,
     Forget(u8),
     /// A new map with the same content.
@@ -105,7 +106,7 @@ pub enum Step {
     Ticks(u8),
 }
 
-pub type Input = (Kind, Vec<Step>);
+pub type Input = (Kind, Program<Step>);
 
 const MOST_KEPT: usize = 6;
 const MOST_THREADS: usize = 8;
