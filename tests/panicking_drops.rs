@@ -3,11 +3,15 @@
 mod common;
 
 use std::cell::Cell;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::task::{Context, Waker};
+use std::time::Duration;
 
 use common::{Census, Counted, elsewhere, settle, ticks};
-use tvar::{Space, TVar};
+use tvar::hooks::{self, Point};
+use tvar::{Space, TOrdMap, TVar};
 
 /// A value whose destructor panics when told to.
 struct Bomb {
@@ -158,4 +162,73 @@ fn s1_7_a_destructor_that_panics_in_the_middle_of_a_chain() {
         let _ = catch_unwind(AssertUnwindSafe(|| drop(head)));
         settle(&space, || census.live() == 0);
     }
+}
+
+thread_local!(static KEYS_PANIC: Cell<bool> = const { Cell::new(false) });
+
+/// A key whose destructor runs a transaction, and then panics at times.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct BadKey(u64);
+
+impl Drop for BadKey {
+    fn drop(&mut self) {
+        if KEYS_PANIC.replace(false) {
+            TVar::new(0).update(|n| n + 1);
+            std::panic::resume_unwind(Box::new("key"));
+        }
+    }
+}
+
+/// A map, a key of it, and a variable that somebody waits for.
+fn bad_map(space: &Space) -> (TOrdMap<BadKey, u64>, BadKey, TVar<bool>) {
+    (TOrdMap::with_entries_in(space, [(BadKey(1), 10)]), BadKey(1), TVar::new_in(space, false))
+}
+
+/// What a sleeper has of the keys that it has read goes when it wakes: the call goes on.
+#[test]
+fn s1_7_a_key_that_panics_after_a_sleep() {
+    let space = Space::new();
+    let (map, key, gate) = bad_map(&space);
+    let theirs = gate.clone();
+    let guard = hooks::on_this_thread(move |point| match point {
+        Point::Register => {
+            elsewhere(|| theirs.store(true));
+            KEYS_PANIC.set(true);
+        }
+        Point::Begin => assert!(!KEYS_PANIC.get(), "its keys have gone"),
+        _ => {}
+    });
+    let mut runs = 0;
+    let found = space.atomically(|tx| {
+        runs += 1;
+        let found = map.get(tx, &key).copied();
+        tx.check(*tx.read(&gate))?;
+        Ok(found)
+    });
+    drop(guard);
+    assert_eq!((found, runs, space.waiters()), (Some(10), 2, 0));
+}
+
+/// And when the call has failed, or was dropped.
+#[test]
+fn s1_7_a_key_that_panics_at_the_end_of_a_wait() {
+    let space = Space::new();
+    let (map, key, gate) = bad_map(&space);
+    let guard = hooks::on_this_thread(|point| KEYS_PANIC.set(point == Point::Register));
+    let result = space.options().timeout(Duration::from_millis(1)).run(|tx| {
+        map.get(tx, &key);
+        tx.check(*tx.read(&gate))
+    });
+    drop(guard);
+    assert!(result.unwrap_err().is_timeout());
+    assert!(!KEYS_PANIC.get(), "its keys have gone");
+    let mut call = Box::pin(space.atomically_async(|tx| {
+        map.get(tx, &key);
+        tx.check(*tx.read(&gate))
+    }));
+    assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    KEYS_PANIC.set(true);
+    drop(call);
+    assert!(!KEYS_PANIC.get(), "its keys have gone");
+    assert_eq!(space.waiters(), 0);
 }

@@ -1,14 +1,17 @@
 //! What the maps that an attempt has read look like to a later one: validation, and the look of a sleeper (M4).
 
 use super::super::cell::CellRef;
+use super::super::local::outside_attempt;
 use super::super::newest::Newest;
 use super::super::node::{self, Root};
+use super::super::reclaim::drop_panic;
 use super::super::value;
 use super::super::workspace::Workspace;
 use super::ranges::Settled;
 use super::reads::KeyRead;
 use super::tree::Tree;
 use super::{AnyPart, MapVar};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Keys of a map.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +33,19 @@ impl MapWaits {
     /// Slots of the maps.
     pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
         self.keys.iter().map(|(cell, _)| cell.slot()).chain(self.ranges.iter().map(|(cell, _)| cell.slot()))
+    }
+}
+
+impl Drop for MapWaits {
+    /// Ends of ranges are keys: their destructors run as outside the transaction, and a panic in one ends here (§1.7).
+    fn drop(&mut self) {
+        for (_map, range) in self.ranges.drain(..) {
+            outside_attempt(|| {
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(range))) {
+                    drop_panic(payload);
+                }
+            });
+        }
     }
 }
 
