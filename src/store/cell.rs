@@ -12,6 +12,7 @@ use super::value::{Word, is_inline};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU32, Ordering, fence};
 use crate::sync::plain;
+use crate::sync::probe::Probe;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -31,6 +32,7 @@ const MAP: u32 = 8;
 /// Whoever holds a weak count only must not make a reference to the whole of it: the last handle takes home and name out.
 #[repr(C)]
 pub(super) struct CellHead {
+    probe: Probe,
     pub(super) strong: AtomicU32,
     weak: plain::AtomicU32,
     /// The variable's place in the tree.
@@ -151,6 +153,7 @@ impl<T: Send + Sync + 'static> Var<T> {
         let extra = Extra { home: (!store.is_global()).then(|| store.clone()), name };
         let has_extra = extra.home.is_some() || extra.name.is_some();
         let head = CellHead {
+            probe: Probe::new(),
             strong: AtomicU32::new(1),
             weak: plain::AtomicU32::new(1),
             slot,
@@ -186,7 +189,9 @@ impl<T: Send + Sync + 'static> Var<T> {
 impl<T> Var<T> {
     fn head(&self) -> &CellHead {
         // SAFETY: a handle keeps its cell allocated.
-        unsafe { &self.cell.as_ref().head }
+        let head = unsafe { &self.cell.as_ref().head };
+        head.probe.look();
+        head
     }
 
     #[inline(always)]
@@ -348,6 +353,8 @@ unsafe fn drop_strong(head: NonNull<CellHead>) {
     if unsafe { head.as_ref() }.strong.fetch_sub(1, Ordering::Release) == 1 {
         // ORDERING: Acquire: partner: the Release above, of every other handle.
         fence(Ordering::Acquire);
+        // SAFETY: the handles' weak count keeps the cell.
+        unsafe { head.as_ref() }.probe.touch();
         let dead = DeadCell { head };
         // ORDERING: Relaxed: never changes.
         // SAFETY: the handles' weak count keeps the cell.

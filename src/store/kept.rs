@@ -13,6 +13,7 @@ use super::value;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::sync::plain;
+use crate::sync::probe::Probe;
 use std::ptr;
 
 /// The registry's entry of one kept snapshot; reused, never freed while the store lives.
@@ -70,6 +71,7 @@ impl Keeping {
 
 /// What one vacuum hung on a record.
 struct Batch {
+    probe: Probe,
     entries: Vec<Retired>,
     next: *mut Batch,
 }
@@ -98,12 +100,15 @@ impl KeptRecord {
     /// The entries are the caller's, and were found kept by this record's pin on `version`.
     pub(super) unsafe fn hang(&self, version: u64, entries: Vec<Retired>, back: &mut Vec<Retired>) {
         let added = entries.len() as u64;
-        let batch = Box::into_raw(Box::new(Batch { entries, next: ptr::null_mut() }));
+        let batch = Box::into_raw(Box::new(Batch { probe: Probe::new(), entries, next: ptr::null_mut() }));
         // ORDERING: Relaxed: a first guess for the exchange.
         let mut top = self.hung.load(Ordering::Relaxed);
         loop {
             // SAFETY: not shared until the exchange succeeds.
-            unsafe { (*batch).next = top };
+            unsafe {
+                (*batch).probe.touch();
+                (*batch).next = top;
+            }
             // ORDERING: AcqRel: Release of the batch's content. Acquire: partner: `KeptSnapshot::drop`, which clears the word before it takes
             // the stack. Of the exchanges of this stack one is the first: if that is the push, the other takes the batch; if not,
             // the push acquires the cleared word.
@@ -140,6 +145,7 @@ impl KeptRecord {
         while !batch.is_null() {
             // SAFETY: the swap made the whole stack this thread's.
             let mut taken = unsafe { Box::from_raw(batch) };
+            taken.probe.touch();
             back.append(&mut taken.entries);
             batch = taken.next;
         }

@@ -13,6 +13,7 @@ use super::vacuum::Pins;
 use super::workspace::Scratch;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::plain;
+use crate::sync::probe::Probe;
 use std::cell::UnsafeCell;
 
 /// What a thread counts; each on its own line, written by the owner alone, read by anybody.
@@ -51,6 +52,8 @@ pub(super) struct Member {
     pub(super) words: [AtomicU64; 3],
     /// A thread owns the record.
     taken: AtomicBool,
+    /// Of what only the owner touches.
+    probe: Probe,
     /// The store's, at hand.
     pub(super) fresh_tag: u32,
     limbo: AtomicPtr<Limbo>,
@@ -108,6 +111,7 @@ impl Member {
         Box::new(Member {
             words: [AtomicU64::new(idle_with(limbo)), AtomicU64::new(IDLE), AtomicU64::new(IDLE)],
             taken: AtomicBool::new(true),
+            probe: Probe::new(),
             fresh_tag,
             limbo: AtomicPtr::new(limbo),
             backlog: AtomicUsize::new(0),
@@ -122,11 +126,16 @@ impl Member {
     /// Makes a record without owner the caller's.
     pub(super) fn try_take(&self) -> bool {
         // ORDERING: Acquire: what the last owner did to `own` comes first; partner: the Release of `give_back`.
-        self.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        let took = self.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        if took {
+            self.probe.touch();
+        }
+        took
     }
 
     /// The owner leaves.
     pub(super) fn give_back(&self) {
+        self.probe.touch();
         // ORDERING: Release: partner: the Acquire of `try_take`.
         self.taken.store(false, Ordering::Release);
     }

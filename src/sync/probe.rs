@@ -25,6 +25,9 @@ impl Probe {
 
     #[inline(always)]
     pub(crate) fn touch(&self) {}
+
+    #[inline(always)]
+    pub(crate) fn look(&self) {}
 }
 
 impl Probe {
@@ -56,6 +59,11 @@ impl Probe {
         // ORDERING: Relaxed, an observer's flag; loom's cell above has already checked the happens-before.
         let alive = self.alive.load(std::sync::atomic::Ordering::Relaxed);
         assert!(alive, "a node was read after it had been recycled");
+    }
+
+    /// Whatever holds the probe is shared, and lives; nothing is counted.
+    pub(crate) fn look(&self) {
+        self.access.with(|_| ());
     }
 
     /// Whatever holds the probe is this thread's alone.
