@@ -158,6 +158,8 @@ impl<K: Ord + Clone + Send + Sync + 'static, V: Send + Sync + 'static> TOrdMap<K
         if let Source::Tx(tx) = view.source() {
             tx.attempt.map_will_read(&self.map, || numbers(&range));
         }
+        // Its keys end before there are rows to return: if that panics, these would be left behind.
+        drop(range);
         Range(base::walk_range(&self.map, view, low, high))
     }
 
