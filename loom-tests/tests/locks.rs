@@ -44,7 +44,7 @@ fn a_holder_against(preemptions: usize, commit: fn(&TVar<i64>)) {
 
 #[test]
 fn an_ordinary_commit_waits_for_the_holder() {
-    a_holder_against(2, |v| v.update(|n| n + 1));
+    a_holder_against(1, |v| v.update(|n| n + 1));
 }
 
 /// Also shows that a commit looks for locks after it has loaded its base: an ordinary one looks twice.
