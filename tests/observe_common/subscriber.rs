@@ -1,10 +1,14 @@
 //! A subscriber of `tracing` that notes the events of `tvar`, and then does what the test wants.
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
+
+/// While `tracing` knows one subscriber alone, an event whose first thread has none is off for all threads. There is always this one.
+static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
 
 /// Runs at every event, or at every question whether one is wanted.
 pub(crate) type Step = Box<dyn Fn() + Send + Sync>;
@@ -21,6 +25,7 @@ pub(crate) struct Notes {
 
 impl Notes {
     pub(crate) fn new(least: Level) -> Notes {
+        LazyLock::force(&ANOTHER);
         let nothing = || Arc::new(Box::new(|| {}) as Step);
         Notes { lines: Arc::default(), versions: Arc::default(), least, on_event: nothing(), on_question: nothing() }
     }
