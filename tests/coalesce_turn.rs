@@ -260,6 +260,7 @@ fn s4_4_a_deadline_during_the_turn_withdraws() {
     let batches = space.stats().batches;
     number.store(1);
     assert_eq!((space.stats().batches, space.stats().announced - stats.announced), (batches, 0));
+    assert_eq!(space.stats().deadlocks, 0, "a limit is no deadlock");
     settle(&space, || census.live() == 2);
     assert_eq!(census.dropped() - dropped, 3);
 }

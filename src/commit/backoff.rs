@@ -71,3 +71,50 @@ impl Pause {
         }
     }
 }
+
+#[cfg(all(test, not(tvar_loom)))]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// The most turns of many back-offs after so many losses.
+    fn most_turns(policy: Backoff, losses: u32) -> u32 {
+        let most = (0..100).map(|_| {
+            let (mut pause, turns) = (Pause::default(), Cell::new(0));
+            let count = || {
+                turns.set(turns.get() + 1);
+                false
+            };
+            for _ in 0..losses {
+                turns.set(0);
+                pause.wait_unless(policy, count);
+            }
+            turns.get()
+        });
+        most.max().expect("a hundred")
+    }
+
+    #[test]
+    fn s4_4_limits_double_with_each_loss() {
+        let policy = Backoff::Jittered { min_spins: 16, max_spins: 64 };
+        // A hundred draws that all stay in the lower half of the limit: once in 2^100 runs.
+        for (losses, limit) in [(1, 16), (2, 32), (3, 64), (4, 64), (40, 64)] {
+            let most = most_turns(policy, losses);
+            assert!((limit / 2..=limit).contains(&most), "{most} turns of {limit} after {losses} losses");
+        }
+        assert_eq!(most_turns(Backoff::None, 3), 0);
+    }
+
+    #[test]
+    fn a_back_off_ends_when_there_is_nothing_to_wait_for() {
+        let mut pause = Pause::default();
+        let turns = Cell::new(0);
+        // A billion turns would be seen.
+        let policy = Backoff::Jittered { min_spins: u32::MAX, max_spins: u32::MAX };
+        pause.wait_unless(policy, || {
+            turns.set(turns.get() + 1);
+            true
+        });
+        assert!(turns.get() <= 1);
+    }
+}

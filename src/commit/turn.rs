@@ -188,4 +188,28 @@ mod tests {
             s.spawn(|| assert!(!turnstile.is_taken() && turnstile.take(None).is_some()));
         });
     }
+
+    /// What has been given up is over: its end takes nothing from those that follow.
+    #[test]
+    fn a_turn_that_was_given_up_ends_nothing() {
+        let turnstile = Turnstile::default();
+        let turn = turnstile.take(None).expect("free");
+        assert!(turn.is_current());
+        let [next, last] = [0; 2].map(|_| Arc::new(Latch::new()));
+        turnstile.line.lock().next.extend([next, last]);
+        turnstile.give_up();
+        assert!(!turn.is_current() && turnstile.line.lock().next.len() == 1, "the next in line has it");
+        drop(turn);
+        assert!(turnstile.line.lock().next.len() == 1, "it has not run yet, and passes its turn on by itself");
+        turnstile.pass_on();
+        turnstile.pass_on();
+
+        let turn = turnstile.take(None).expect("free");
+        turnstile.give_up();
+        let again = turnstile.take(None).expect("free again");
+        drop(turn);
+        assert!(again.is_current());
+        drop(again);
+        assert!(!turnstile.line.lock().held);
+    }
 }
