@@ -50,6 +50,39 @@ fn what_was_handed_out_stays() {
     assert_eq!(table(&space), "");
 }
 
+/// A move with own writes of variables that nobody has written before, that have just been made in a used slot, or that a commit before the
+/// move has written.
+#[test]
+fn writes_of_fresh_variables_move_along() {
+    let (space, census) = (Space::new(), Census::new());
+    let [locked] = vars(&space, ["locked"]);
+    let [fresh, met, used] = [1, 2, 3].map(|id| TVar::new_in(&space, census.value(id)));
+    used.store(census.value(4));
+    drop(used);
+    reclaimed(&space, || census.live() == 2);
+    let mut runs = 0;
+    let made = space.atomically(|tx| {
+        runs += 1;
+        let made = TVar::new_in(&space, census.value(5));
+        tx.write(&made, census.value(6));
+        tx.write(&fresh, census.value(7));
+        tx.write(&met, census.value(8));
+        scoped(|| {
+            locked.store(1);
+            met.store(census.value(9));
+        });
+        assert_eq!(tx.read_locked(&locked, Exclusive)?, &1);
+        assert_eq!([&made, &fresh, &met].map(|var| tx.read(var).id), [6, 7, 8]);
+        let more = census.value(tx.read(&fresh).id + 10);
+        tx.write(&fresh, more);
+        Ok(made)
+    });
+    let snapshot = space.snapshot();
+    assert_eq!((runs, [&made, &fresh, &met].map(|var| snapshot.read(var).id)), (1, [6, 17, 8]));
+    drop((made, fresh, met, snapshot));
+    reclaimed(&space, || census.live() == 0);
+}
+
 /// Some commit that has nothing to do with anything.
 fn locked_other(space: &Space) {
     TVar::new_in(space, 0).store(1);

@@ -293,3 +293,80 @@ fn s6_2_an_iterator_keeps_what_it_began_with() {
     });
     assert_eq!(ring.commit(|tx| map.len(tx)), 0);
 }
+
+/// Each of several readers under way in one transaction counts for as far as it has come.
+#[test]
+fn s6_2_readers_side_by_side() {
+    let both = |tx: &Tx<'_>, map: &Numbers| {
+        let (mut far, mut near) = (map.range(tx, ..), map.range(tx, ..));
+        assert_eq!((far.by_ref().take(3).count(), near.by_ref().take(1).count()), (3, 1));
+    };
+    check(both, &[5, 10, 20, 30], &[35, 40, 90]);
+    let late = |tx: &Tx<'_>, map: &Numbers| {
+        let mut far = map.range(tx, ..);
+        assert_eq!(far.by_ref().take(3).count(), 3);
+        let mut near = map.range(tx, ..);
+        assert_eq!(near.by_ref().take(1).count(), 1);
+        drop((near, far));
+        // Goes on with what an ended one has left.
+        assert_eq!(map.range(tx, ..).take(2).count(), 2);
+    };
+    check(late, &[5, 10, 20, 30], &[35, 40, 90]);
+    let ends = |tx: &Tx<'_>, map: &Numbers| {
+        let (mut front, mut back) = (map.range(tx, ..), map.range(tx, ..).rev());
+        assert_eq!((front.by_ref().take(2).count(), back.by_ref().take(2).count()), (2, 2));
+    };
+    check(ends, &[5, 10, 20, 80, 90, 95], &[25, 30, 70, 75]);
+    let apart = |tx: &Tx<'_>, map: &Numbers| {
+        assert_eq!(map.range(tx, ..).take(1).count(), 1);
+        assert_eq!(map.range(tx, 50..80).take(1).count(), 1);
+    };
+    check(apart, &[5, 10, 50], &[15, 20, 45, 55, 60]);
+}
+
+/// An iterator knows how much is left, at either end, with rows of the snapshot and of the transaction.
+#[test]
+fn s6_2_the_length_of_what_is_left() {
+    let ring = Ring::new();
+    let map = filled(&ring);
+    ring.space.atomically(|tx| {
+        (0..3).for_each(|n| map.upsert(tx, n, 0));
+        [10, 20, 50].iter().for_each(|key| map.upsert(tx, *key, 1));
+        map.remove(tx, &30);
+        (95..98).for_each(|n| map.upsert(tx, n, 0));
+        Ok(())
+    });
+    let mine = |tx: &Tx<'_>| {
+        map.upsert(tx, 55, 5);
+        map.upsert(tx, 60, 6);
+        map.upsert(tx, 99, 9);
+        map.remove(tx, &97);
+        map.remove(tx, &1);
+    };
+    for own in [false, true] {
+        for pattern in 0u32..64 {
+            ring.space.atomically(|tx| {
+                if own {
+                    mine(tx);
+                }
+                let keys: Vec<u64> = map.keys(tx).copied().collect();
+                let (mut left, mut steps) = (map.iter(tx), 0);
+                let (mut front, mut back) = (0, keys.len());
+                assert_eq!(left.len(), keys.len());
+                while front < back {
+                    let key = if pattern >> (steps % 6) & 1 == 0 {
+                        front += 1;
+                        (left.next().map(|(key, _)| *key), keys[front - 1])
+                    } else {
+                        back -= 1;
+                        (left.next_back().map(|(key, _)| *key), keys[back])
+                    };
+                    assert_eq!((key.0, left.len()), (Some(key.1), back - front));
+                    steps += 1;
+                }
+                assert!(left.next().is_none() && left.next_back().is_none() && left.len() == 0);
+                Ok(())
+            });
+        }
+    }
+}

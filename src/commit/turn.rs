@@ -95,7 +95,6 @@ impl Turnstile {
         } else {
             line.held = true;
         }
-        line.turns += 1;
         let number = line.turns;
         drop(line);
         // ORDERING: SeqCst: before the holder's swap of the root in the total order; partner: `is_taken`.

@@ -169,6 +169,29 @@ mod tests {
         assert_eq!(reads.distinct(), [7]);
     }
 
+    /// In what is in order and in what is not yet, beside slots that share a bit of the filter with one that is sought.
+    #[test]
+    #[cfg_attr(miri, ignore = "takes minutes")]
+    fn one_of_a_few_is_found_in_a_large_log() {
+        for len in [40, 1_000, 5_000] {
+            let reads = ReadSet::new();
+            let slots: Vec<u32> = (0..len).map(|i| i * 7919 % 10_007 * 3).collect();
+            slots.iter().for_each(|slot| reads.push(*slot));
+            assert!(
+                slots.len() < 1_000 || (1..slots.len()).contains(&reads.ordered.get()),
+                "some of it is in order, not all"
+            );
+            for slot in &slots {
+                assert_eq!(reads.find_any_of(&[slot + 1, slot + 4096 * 3 + 1]), None);
+                assert_eq!(reads.find_any_of(&[*slot]), Some(*slot));
+                let mut others = [*slot, slot / 3 * 3 + 1, slot + 4096 * 3 + 2];
+                others.sort_unstable();
+                assert_eq!(reads.find_any_of(&others), Some(*slot));
+            }
+            assert_eq!(reads.find_any_of(&[]), None);
+        }
+    }
+
     #[test]
     #[cfg_attr(miri, ignore = "takes minutes")]
     fn a_large_log_finds_what_it_has_and_nothing_else() {
