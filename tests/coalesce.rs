@@ -11,7 +11,7 @@ use blocking_common::strike_at;
 use coalesce_common::{all_commit, announced_add, at_once, counts};
 use common::{Census, elsewhere, panic_message, settle};
 use tvar::hooks::Point;
-use tvar::{Abort, Isolation, Space, TVar, TxOptions};
+use tvar::{Abort, Isolation, Space, TMap, TOrdMap, TVar, Tx, TxOptions};
 
 fn vars<const N: usize>(initial: [i64; N]) -> (Space, [TVar<i64>; N]) {
     let space = Space::new();
@@ -64,6 +64,28 @@ fn s4_2_values_that_an_announced_commit_replaces_are_dropped_once() {
     }
     drop(var);
     settle(&space, || census.live() == 0);
+}
+
+/// What was read in maps is validated by its own thread alone: such a commit is not announced, whatever it writes.
+#[test]
+fn s4_2_a_commit_that_has_read_in_a_map_is_not_announced() {
+    let (space, [number]) = vars([0]);
+    let (map, ordered) = (TMap::<u64, i64>::new_in(&space), TOrdMap::<u64, i64>::new_in(&space));
+    let reads: [fn(&Tx<'_>, &TMap<u64, i64>, &TOrdMap<u64, i64>) -> bool; 5] = [
+        |_, _, _| true,
+        |tx, map, _| map.get(tx, &1).is_none(),
+        |tx, map, _| map.is_empty(tx),
+        |tx, _, ordered| ordered.get(tx, &1).is_none(),
+        |tx, _, ordered| ordered.range(tx, 3..9).next().is_none(),
+    ];
+    for (n, read) in reads.into_iter().enumerate() {
+        let result = at_once(&space).run(|tx| {
+            assert!(read(tx, &map, &ordered));
+            Ok(tx.modify(&number, |n| n + 1))
+        });
+        assert_eq!(result, Ok(()));
+        assert_eq!((number.load(), space.stats().announced), (n as i64 + 1, 1), "the first one alone");
+    }
 }
 
 /// §3.1: a write that leaves an inline value with the same bits is none, announced or not.

@@ -83,6 +83,21 @@ fn writes_of_fresh_variables_move_along() {
     reclaimed(&space, || census.live() == 0);
 }
 
+/// Variables that are so new that nothing in the tree is near them.
+#[test]
+fn writes_to_many_new_variables_move_along() {
+    let space = Space::new();
+    let [locked] = vars(&space, ["locked"]);
+    let made = space.atomically(|tx| {
+        let made: Vec<TVar<i64>> = (0..1000).map(|_| TVar::new_in(&space, 0)).collect();
+        made.iter().for_each(|var| tx.write(var, 5));
+        scoped(|| locked.update(|n| n + 1));
+        tx.lock(&locked, Exclusive)?;
+        Ok(made)
+    });
+    assert!(made.iter().all(|var| var.load() == 5));
+}
+
 /// Some commit that has nothing to do with anything.
 fn locked_other(space: &Space) {
     TVar::new_in(space, 0).store(1);
