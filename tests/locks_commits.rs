@@ -13,7 +13,7 @@ use blocking_common::{Pause, Paused};
 use locks_common::{Actor, Event, V, elsewhere, eventually, in_line, join, no_trace, settle, table, vars, waiting};
 use tvar::LockMode::{Exclusive, Shared};
 use tvar::hooks::{self, Point};
-use tvar::{Isolation, LockMode, Space, Tx};
+use tvar::{Isolation, LockMode, Space, Tx, TxError};
 
 type Writer = fn(&Tx<'_>, &V);
 
@@ -413,4 +413,37 @@ fn an_announced_commit_gives_way_with_its_locks() {
     assert_eq!(join("the first", first), 2);
     assert_eq!((v.load(), w.load(), space.stats().deadlocks), (2, 1, 1));
     no_trace(&space, &[&v, &w]);
+}
+
+/// C9: a commit that was announced, and whose time is up in line for a lock, is withdrawn by a root of its own, whose swaps others may win.
+#[test]
+fn a_withdrawal_loses_swaps_like_any_other() {
+    const LOST: i64 = 3;
+    let space = Space::new();
+    let [v, other] = vars(&space, ["v", "other"]);
+    let holder = Arc::new(Actor::start(&space, "H"));
+    let (h, locked) = (holder.clone(), v.clone());
+    let (beside, mut lost) = (other.clone(), 0);
+    let strikes = hooks::on_this_thread(move |point| match point {
+        Point::Announced => h.lock(&locked, Exclusive),
+        Point::Swap if lost < LOST => {
+            lost += 1;
+            let beside = beside.clone();
+            elsewhere(move || beside.update(|n| n + 1));
+        }
+        _ => {}
+    });
+    let before = space.stats();
+    let options = options(&space, Isolation::Serializable, 0).timeout(Duration::from_millis(20));
+    let result = options.run(|tx| Ok(tx.modify(&v, |n| n + 10)));
+    drop(strikes);
+    assert!(matches!(result, Err(TxError::TimedOut { .. })), "{result:?}");
+    assert_eq!((other.load(), space.stats().announced - before.announced), (LOST, 1));
+    Arc::into_inner(holder).expect("the hook is gone").commit();
+    assert_eq!(v.load(), 0, "withdrawn");
+    // Nothing is left on the board.
+    let batches = space.stats().batches;
+    v.update(|n| n + 1);
+    assert_eq!((v.load(), space.stats().batches), (1, batches));
+    no_trace(&space, &[&v, &other]);
 }
