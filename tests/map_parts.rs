@@ -6,7 +6,7 @@ mod map_common;
 use std::cell::Cell;
 use std::cmp::Ordering;
 
-use common::{Census, many, panic_message, ticks};
+use common::{Census, Counted, many, panic_message, ticks};
 use map_common::{Keyed, Ring, all_maps, ignore};
 use tvar::{Abort, Space, TMap, TOrdMap, Tx};
 
@@ -404,4 +404,46 @@ fn s2_9_parts_that_stay_join_with_what_was_there() {
         assert_eq!((undone, map.get(tx, "a")), (Err(()), Some(&2)));
         Ok(())
     });
+}
+
+/// §3.2: what was handed out before a part that writes its key again, or clears the map, stays until the attempt ends.
+#[test]
+fn s3_2_values_outlive_parts_that_write_their_keys_again() {
+    let (space, census) = (Space::new(), Census::new());
+    let (map, ordered) = (TMap::<u64, Counted>::new_in(&space), TOrdMap::<u64, Counted>::new_in(&space));
+    let put = |tx: &Tx<'_>, id| {
+        map.upsert(tx, 1, census.value(id));
+        ordered.upsert(tx, 1, census.value(id + 100));
+    };
+    let wipe = |tx: &Tx<'_>, id| {
+        map.clear(tx);
+        ordered.clear(tx);
+        put(tx, id);
+    };
+    let take = |tx: &Tx<'_>, id| {
+        map.remove(tx, &1);
+        ordered.remove(tx, &1);
+        put(tx, id);
+    };
+    let steps: [&dyn Fn(&Tx<'_>, u64); 3] = [&put, &wipe, &take];
+    for outer in steps {
+        for inner in steps {
+            space.atomically(|tx| {
+                outer(tx, 1);
+                let held = [map.get(tx, &1), ordered.get(tx, &1)].map(|value| value.expect("put"));
+                for id in [2, 3] {
+                    tx.nested(|tx| {
+                        inner(tx, id);
+                        Ok::<_, Abort<()>>(())
+                    })?
+                    .unwrap();
+                    let now = [map.get(tx, &1), ordered.get(tx, &1)].map(|value| value.expect("put").id);
+                    assert_eq!(now, [id, id + 100]);
+                    assert!(census.alive(1) && census.alive(101));
+                    assert_eq!(held.map(|value| value.id), [1, 101]);
+                }
+                Ok(())
+            });
+        }
+    }
 }
