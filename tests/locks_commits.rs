@@ -4,6 +4,7 @@
 mod blocking_common;
 mod locks_common;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -421,7 +422,7 @@ fn a_withdrawal_loses_swaps_like_any_other() {
     const LOST: i64 = 3;
     let space = Space::new();
     let [v, other] = vars(&space, ["v", "other"]);
-    let holder = Arc::new(Actor::start(&space, "H"));
+    let holder = Rc::new(Actor::start(&space, "H"));
     let (h, locked) = (holder.clone(), v.clone());
     let (beside, mut lost) = (other.clone(), 0);
     let strikes = hooks::on_this_thread(move |point| match point {
@@ -439,7 +440,7 @@ fn a_withdrawal_loses_swaps_like_any_other() {
     drop(strikes);
     assert!(matches!(result, Err(TxError::TimedOut { .. })), "{result:?}");
     assert_eq!((other.load(), space.stats().announced - before.announced), (LOST, 1));
-    Arc::into_inner(holder).expect("the hook is gone").commit();
+    Rc::into_inner(holder).expect("the hook is gone").commit();
     assert_eq!(v.load(), 0, "withdrawn");
     // Nothing is left on the board.
     let batches = space.stats().batches;

@@ -425,7 +425,8 @@ fn s3_2_values_outlive_parts_that_write_their_keys_again() {
         ordered.remove(tx, &1);
         put(tx, id);
     };
-    let steps: [&dyn Fn(&Tx<'_>, u64); 3] = [&put, &wipe, &take];
+    type Step<'a> = &'a dyn Fn(&Tx<'_>, u64);
+    let steps: [Step<'_>; 3] = [&put, &wipe, &take];
     for outer in steps {
         for inner in steps {
             space.atomically(|tx| {
