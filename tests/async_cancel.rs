@@ -79,7 +79,7 @@ fn s3_7_dropped_after_it_was_woken_and_before_it_was_polled() {
 #[test]
 fn s3_7_dropped_with_a_deadline_running() {
     let (space, inbox, sum) = inbox();
-    let options = space.options().timeout(std::time::Duration::from_millis(2));
+    let options = space.options().timeout(blocking_common::FAR);
     let call = ByHand::asleep(options.run_async(adder(&inbox, &sum)));
     drop(call);
     nothing_left(&space, &inbox, &sum);
