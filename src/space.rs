@@ -162,6 +162,10 @@ mod tests {
     use crate::attempt::Patience;
     use crate::lock::LockMode::{self, Exclusive, Shared};
     use crate::lock::Place;
+    use crate::sync::latch::Latch;
+    use crate::sync::site::{CallSite, Who};
+    use crate::sync::time::Instant;
+    use crate::wait::Sleeper;
 
     fn space() -> (Space, TVar<u64>, TVar<u64>) {
         let space = Space::new();
@@ -249,5 +253,33 @@ mod tests {
         let both = vec!["m keys 0002..=0004: shared".to_string(), "m key 0008: shared".to_string()];
         let one = both[..1].to_vec();
         assert_eq!(seen, [vec![], both, one, vec![], vec![]]);
+    }
+
+    /// W3: a wake-up that was left to the holder of a bucket's lock, who stops before it pays, is made by the next committer.
+    fn left_to_a_stopped_holder(space: &Space, v: &TVar<u64>, commit: impl Fn() + Sync) {
+        let (slot, registry) = (v.var.slot(), &space.shared.registry);
+        let sleeper = Arc::new(Sleeper::new(Latch::new(), Who::new(None, CallSite::here("test"))));
+        let is_open = || sleeper.latch.wait(Some(Instant::now()));
+        registry.enter(&[slot], &sleeper);
+        registry.with_stopped_holder(slot, || std::thread::scope(|s| s.spawn(&commit).join().expect("no panic")));
+        assert!(!is_open(), "nobody has paid");
+        TVar::new_in(space, 0).store(1);
+        assert!(is_open());
+        registry.leave(&[slot], &sleeper);
+    }
+
+    #[test]
+    fn a_wake_up_left_to_a_stopped_holder() {
+        let (space, v, _) = space();
+        left_to_a_stopped_holder(&space, &v, || v.store(1));
+    }
+
+    /// The same for one whose slots nobody wrote down: those who come after it wake everybody.
+    #[test]
+    fn a_wake_up_of_everybody_left_to_a_stopped_holder() {
+        let (space, v, other) = space();
+        // Nobody waits yet.
+        v.store(1);
+        left_to_a_stopped_holder(&space, &v, || other.store(1));
     }
 }

@@ -165,3 +165,49 @@ fn a_retry_on_a_variable_that_was_written_and_then_dropped_runs_again() {
     });
     assert_eq!((runs, space.waiters()), (2, 0));
 }
+
+/// A value whose destructor runs this.
+struct OnDrop(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(|f| f());
+    }
+}
+
+/// §3.4, §4.3: in the middle of an attempt a destructor's transactions wait for variables with the slots of others that ended in that attempt.
+#[test]
+fn a_slot_that_is_used_again_is_not_futile() {
+    const VARS: usize = 500;
+    let (space, other) = (Space::new(), Space::new());
+    let (send, receive) = mpsc::channel::<TVar<i64>>();
+    let waits = {
+        let other = other.clone();
+        std::thread::spawn(move || {
+            let value = TVar::new_in(&space, OnDrop(None));
+            let make = || (0..VARS).map(|_| TVar::new_in(&other, 0i64)).collect::<Vec<_>>();
+            space.atomically(|tx| {
+                drop(make());
+                let (again, other, send) = (make(), other.clone(), send.clone());
+                let wait = move || {
+                    for v in again {
+                        send.send(v.clone()).expect("the other thread is there");
+                        other.atomically(|tx| tx.check(*tx.read(&v) > 0));
+                    }
+                };
+                // An undone part drops what it has written.
+                let undone: Result<(), ()> = tx.nested(|tx| {
+                    tx.write(&value, OnDrop(Some(Box::new(wait))));
+                    tx.abort(())
+                })?;
+                Ok(assert!(undone.is_err()))
+            });
+        })
+    };
+    let given = receive.into_iter().inspect(|v| {
+        blocking_common::eventually("it sleeps", || v.waiters() == 1);
+        v.store(1);
+    });
+    assert_eq!(given.count(), VARS);
+    blocking_common::join("all have woken it", waits);
+}

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{at_first, elsewhere, many, on_small_stack, settle, ticks};
 use tvar::hooks::Point;
-use tvar::{Space, TVar};
+use tvar::{Space, TMap, TVar};
 
 /// A value whose destructor runs transactions.
 struct Busy {
@@ -241,6 +241,49 @@ fn s4_3_a_destructor_runs_transactions_when_a_merge_is_applied() {
     }
     ticks(&office.space, 2);
     office.assert_dropped(60);
+}
+
+/// A merge function panics on a value that does not count, since somebody has committed meanwhile: its payload goes unseen.
+#[test]
+fn s4_3_a_destructor_runs_transactions_when_the_payload_of_a_panic_is_discarded() {
+    let office = Office::new();
+    let [var, other] = [0; 2].map(|_| TVar::new_in(&office.space, 0));
+    let (same, calls) = (office.clone(), Arc::new(AtomicUsize::new(0)));
+    let counted = calls.clone();
+    let theirs = other.clone();
+    office.space.atomically(|tx| {
+        let (same, counted, theirs) = (same.clone(), counted.clone(), theirs.clone());
+        tx.merge(&var, move |n| {
+            if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+                elsewhere(|| theirs.store(1));
+                std::panic::resume_unwind(Box::new(same.value()));
+            }
+            n + 1
+        });
+        Ok(())
+    });
+    assert_eq!((var.load(), other.load(), calls.load(Ordering::SeqCst)), (1, 1, 2));
+    office.assert_dropped(1);
+}
+
+/// What the functions of a key have made when the next one panics.
+#[test]
+fn s4_3_a_destructor_runs_transactions_when_a_merge_of_a_key_panics() {
+    let office = Office::new();
+    let map: TMap<u64, Busy> = TMap::new_in(&office.space);
+    office.space.atomically(|tx| Ok(map.upsert(tx, 1, office.value())));
+    let caught = catch_unwind(AssertUnwindSafe(|| {
+        office.space.atomically(|tx| {
+            let same = office.clone();
+            map.upsert_with(tx, 1, office.value(), move |_| same.value());
+            map.upsert_with(tx, 1, office.value(), |_| std::panic::resume_unwind(Box::new("planned")));
+            Ok(())
+        });
+    }));
+    assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"planned"));
+    // Two that were for an absent key, and what the first function had made.
+    office.settle(3);
+    assert_eq!(office.space.atomically(|tx| Ok(map.len(tx))), 1);
 }
 
 /// Results of `merge_then` for a value that was not published in the end, and such that nobody took.

@@ -64,6 +64,13 @@ pub(super) struct WeakCell {
 unsafe impl Send for WeakCell {}
 
 impl WeakCell {
+    #[cfg(test)]
+    pub(super) fn handles(&self) -> u32 {
+        // ORDERING: Relaxed: a count to look at.
+        // SAFETY: in the list, so the cell has not ended.
+        unsafe { self.head.as_ref() }.strong.load(Ordering::Relaxed)
+    }
+
     /// A handle, if there still is one. Under the lock of the list that this is in: the last handle leaves that before the cell ends.
     pub(super) fn upgrade(&self) -> Option<CellRef> {
         // SAFETY: in the list, so the cell has not ended.

@@ -239,3 +239,22 @@ fn leaves_without_variables_are_cut_off() {
     assert!(again.iter().enumerate().all(|(n, var)| *old.read(var) == n.to_string()));
     assert!(again.iter().all(|var| KeptSnapshot::take(&store).read(var) == "new"));
 }
+
+/// The last handle of a map ends while another thread has the list of the maps: a claim in there makes no handle any more.
+#[test]
+fn the_claim_of_an_ended_map_gives_no_handle() {
+    let store = Store::new(None);
+    let var = Var::new(&store, None, 5u64);
+    var.note_map(&store);
+    let list = store.maps.lock();
+    let claim = &list[&var.slot()];
+    assert!(claim.upgrade().is_some());
+    let ends = std::thread::spawn(move || drop(var));
+    while claim.handles() > 0 {
+        std::thread::yield_now();
+    }
+    assert!(claim.upgrade().is_none());
+    drop(list);
+    ends.join().expect("no panic");
+    assert!(store.maps.lock().is_empty());
+}

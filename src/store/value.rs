@@ -88,13 +88,6 @@ impl Word {
         unsafe { self.bits == other.bits }
     }
 
-    /// Whether two words of one boxed type are the same box.
-    #[inline(always)]
-    pub(super) fn same_box(self, other: Word) -> bool {
-        // SAFETY: I10: called for boxed types alone, whose words hold pointers.
-        unsafe { std::ptr::eq(self.boxed, other.boxed) }
-    }
-
     /// The box that a word of a boxed type points to.
     ///
     /// # Safety

@@ -274,12 +274,10 @@ impl<'s> Workspace<'s> {
         let new = f(unsafe { value::view(&raw const word) });
         // SAFETY: I9: `f` has returned.
         let writes = unsafe { self.writes() };
-        // `f` may have written, or undone, the variable itself; then the old box is in the graveyard already.
+        // `f` may have written, or undone, the variable itself; then the old box is in the graveyard already, and the new one in no
+        // use: what began to use that has ended within `f`.
         if !nested && let Some(at) = writes.find(var.slot()) {
-            let state = &mut writes.entries[at].state;
-            if !state.is_merge() && state.word.same_box(word) {
-                state.flags &= !IN_USE;
-            }
+            writes.entries[at].state.flags &= !IN_USE;
         }
         self.write(var, new);
     }
