@@ -208,6 +208,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes")]
     fn a_huge_log_is_given_back() {
         let reads = ReadSet::new();
         (0..KEEP as u32 + 1).for_each(|slot| reads.push(slot));
