@@ -89,6 +89,12 @@ fn the_tree_grows_and_old_versions_stay_readable() {
     assert!(high.diff(&high).is_empty());
 }
 
+/// A tree of this height has so many levels above its leaves, and each node so many children.
+#[test]
+fn a_tree_holds_what_its_height_allows() {
+    assert_eq!([0, 1, 2, 3, 4].map(node::capacity), [2, 3, 4, 5, 6].map(|levels| (FAN as u64).pow(levels)));
+}
+
 #[test]
 fn a_part_is_undone_with_its_values_and_lent_references_stay() {
     let (store, live) = (Store::new(None), Arc::new(Counter::new(0)));
