@@ -200,7 +200,8 @@ fn a_slot_that_is_used_again_is_not_futile() {
                     tx.write(&value, OnDrop(Some(Box::new(wait))));
                     tx.abort(())
                 })?;
-                Ok(assert!(undone.is_err()))
+                assert!(undone.is_err());
+                Ok(())
             });
         })
     };
