@@ -271,7 +271,10 @@ fn s4_3_a_destructor_runs_transactions_when_the_payload_of_a_panic_is_discarded(
 fn s4_3_a_destructor_runs_transactions_when_a_merge_of_a_key_panics() {
     let office = Office::new();
     let map: TMap<u64, Busy> = TMap::new_in(&office.space);
-    office.space.atomically(|tx| Ok(map.upsert(tx, 1, office.value())));
+    office.space.atomically(|tx| {
+        map.upsert(tx, 1, office.value());
+        Ok(())
+    });
     let caught = catch_unwind(AssertUnwindSafe(|| {
         office.space.atomically(|tx| {
             let same = office.clone();
