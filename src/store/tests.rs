@@ -186,7 +186,8 @@ fn threads_commit_exit_and_leave_nothing() {
             }
         };
         // Joined: a scope ends before the destructors of its threads' locals do, which give the records back.
-        [(); 3].map(|()| s.spawn(work)).map(|thread| thread.join().expect("no panic"));
+        let threads = [(); 3].map(|()| s.spawn(work));
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
     });
     assert_eq!(*KeptSnapshot::take(&store).read(&total), 3 * rounds);
     // What the exited threads have left is adopted by vacuums of this one.
